@@ -1,0 +1,24 @@
+//! What the station records: the words of the domain as types, shared by everything that stores, shows or makes them.
+//!
+//! Nothing here reaches a device, a database or a page.
+
+mod change;
+mod claim;
+mod evidence;
+mod failure;
+mod id;
+mod order;
+mod product;
+mod run;
+
+pub use change::Change;
+pub use claim::{Claim, ClaimReceipt, Pin, PinReceipt, Proof};
+pub use evidence::{
+    AgentDigestSource, AlgorithmName, Evidence, KeyPolicyName, LockPolicyName, PlatformName,
+    ProbeReading, ProtectionStrength,
+};
+pub use failure::{Disposition, Failure, FailureCode};
+pub use id::{OrderId, ProductId, RunId, StationId};
+pub use order::{Order, OrderState};
+pub use product::{Product, WhenRegistryUnreachable};
+pub use run::{DeviceIdText, Run, RunResult, Step, StepPhase, UnitState};
