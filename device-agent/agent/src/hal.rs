@@ -63,6 +63,13 @@ pub trait Hal {
     /// Hands the agent's own image, as it lies in memory, to `take`, piece by piece.
     fn image(&self, take: &mut dyn FnMut(&[u8]));
 
+    /// Whether this chip has the RAM to sign with an RSA key. It counts only in an agent built with the feature `rsa`, which needs an
+    /// allocator: about 15 KiB of heap and 9 KiB of stack for 2,048 bits. A chip without it still holds such a key where a flash page
+    /// is long enough for one.
+    fn signs_rsa(&self) -> bool {
+        false
+    }
+
     /// Whether read-back protection is set in the chip's configuration.
     fn protected(&self) -> bool;
 

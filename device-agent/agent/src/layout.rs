@@ -6,8 +6,8 @@
 //! | seal | 1 | the seal word ([`crate::seal`]) |
 //! | record A, record B | n each | the identity record, the newer valid one wins ([`crate::record_store`]) |
 //!
-//! The areas are chosen to lie below where the maker's bootloaders end up and above where its SoftDevices do, and the station refuses
-//! a unit whose own bootloader or SoftDevice overlaps them all the same.
+//! The areas are chosen to lie below where the maker's bootloaders end up and above where its `SoftDevices` do, and the station refuses
+//! a unit whose own bootloader or `SoftDevice` overlaps them all the same.
 
 /// The pages that an agent uses besides its own image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

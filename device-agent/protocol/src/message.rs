@@ -385,6 +385,8 @@ pub enum RecordFault {
     Credentials,
     /// The product's key policy does not accept the key that the unit has.
     KeyPolicy,
+    /// The authority's key is no point on P-256.
+    Authority,
 }
 
 impl Request<'_> {
