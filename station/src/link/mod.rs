@@ -8,8 +8,12 @@ use std::time::Instant;
 use keyline_protocol::identity::{DeviceId, Digest, Platform};
 
 mod error;
+mod image;
+mod serial;
 
 pub use error::LinkError;
+pub use image::ImageError;
+pub use serial::SerialTarget;
 
 /// An agent image, as the station loads and measures it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,11 +82,12 @@ pub trait Target: Send {
     /// The link and its address, for people: `probe 20b7:9db1:…`, `serial /dev/ttyUSB0`, `sim 3`.
     fn describe(&self) -> String;
 
-    /// Opens the link and reads what can be read without an agent.
+    /// Opens the link and reads what can be read without an agent. `expected` is the product's chip: a probe must know which chip it
+    /// speaks to, and refuses another one.
     ///
     /// # Errors
     /// [`LinkError`] where there is no probe, no unit, or another process has it.
-    fn attach(&mut self) -> Result<Attachment, LinkError>;
+    fn attach(&mut self, expected: Platform) -> Result<Attachment, LinkError>;
 
     /// Loads the agent where it isn't there already, reads it back, and starts it.
     ///

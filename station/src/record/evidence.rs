@@ -28,8 +28,8 @@ pub enum ProtectionStrength {
 /// What the probe read by itself, before any agent ran.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeReading {
-    /// The device id in the chip's factory registers.
-    pub device_id: DeviceIdText,
+    /// The device id in the chip's factory registers; `None` where protection keeps the probe from reading it.
+    pub device_id: Option<DeviceIdText>,
     /// Whether read-back protection was set.
     pub protected: bool,
 }

@@ -95,6 +95,10 @@ failure_codes! {
     SessionNotAuthentic = "session-not-authentic", Quarantine, "Set the unit apart and call a supervisor: something sits between station and unit.";
     /// The product's network credentials could not be read.
     CredentialsUnreadable = "credentials-unreadable", StopLine, "Check the credentials file that the product names, and its permissions.";
+    /// The product needs a debug probe, and the slot has none.
+    LinkUnsuitable = "link-unsuitable", StopLine, "Keys that the station makes travel over a debug probe only: give this order a slot with a probe.";
+    /// The station could not make a key.
+    StationKeyUnavailable = "station-key-unavailable", StopLine, "Run `keyline doctor`: this station can't make keys at the moment.";
     /// The record in flash is not what was sent.
     RecordMismatch = "record-mismatch", Retry, "Run again; if it fails again, scrap the unit.";
     /// The proof did not verify.

@@ -1,0 +1,42 @@
+//! Recognise: a unit that is finished, sealed or locked comes back and proves that it is the one that the registry knows.
+
+use keyline_protocol::identity::fingerprint;
+
+use super::bench::WithKey;
+use super::identify::Identified;
+use super::prove::{Proven, prove};
+use super::{Failed, StepError};
+use crate::record::Evidence;
+use crate::session::DevicePublicKey;
+
+impl<'p> Identified<'p> {
+    /// Resets the unit and has it prove itself with the key that the registry or the journal has for its device id, without writing
+    /// anything. What comes is a fresh [`Proven`]: the line compares it with the pin, and may go on to seal and lock.
+    ///
+    /// # Errors
+    /// [`Failed`]: [`StepError::KeyChanged`] where the unit shows another key, [`StepError::RecordMismatch`] where it was built as
+    /// something else, [`StepError::ProofInvalid`] where it can't prove itself.
+    pub fn recognise(
+        self,
+        public_key: &[u8],
+        checkpoint: impl FnOnce() -> String,
+    ) -> Result<(Proven<'p>, Evidence), Failed> {
+        let known = self.0;
+        let Some(present) = known.identity.key else {
+            return Err(known.bench.fail(StepError::KeyMissing));
+        };
+        let expected = fingerprint(public_key);
+        if present.fingerprint != expected {
+            return Err(known.bench.fail(StepError::KeyChanged {
+                expected,
+                got: present.fingerprint,
+            }));
+        }
+        let key = DevicePublicKey {
+            algorithm: present.algorithm,
+            made: present.made,
+            spki: public_key.to_vec(),
+        };
+        prove(WithKey { known, key }, None, checkpoint)
+    }
+}
