@@ -5,19 +5,19 @@
 //! [`registry`]. `docs/ARCHITECTURE.md` says who may import whom.
 
 pub mod clock;
-pub mod link;
-pub mod record;
-pub mod session;
-pub mod signature;
-pub mod steps;
 pub mod cloud_key;
 pub mod command;
 pub mod event;
 pub mod exit;
 pub mod home;
 pub mod key_pool;
+pub mod link;
 pub mod operator;
+pub mod record;
 pub mod secret;
+pub mod session;
+pub mod signature;
+pub mod steps;
 pub mod stop;
 
 /// What threads that make keys free is wiped; for all others this is the system's allocator.

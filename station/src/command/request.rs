@@ -1,0 +1,218 @@
+//! What a person or script asked for, checked and complete: it can be carried out here, or travel over the home's socket to the
+//! process that owns the home. Files named on the command line have been read, relative paths made absolute.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::name::Name;
+use crate::cloud_key::{CloudAddress, CloudKey};
+use crate::operator::Permission;
+use crate::record::{
+    AlgorithmName, KeyPolicyName, LockPolicyName, OrderState, PlatformName, UnitState,
+    WhenRegistryUnreachable,
+};
+
+/// One command on an open home.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// Are you there?
+    Ping,
+    /// `product add`
+    ProductAdd(Box<ProductDraft>),
+    /// `product list`
+    ProductList {
+        /// Retired ones too.
+        all: bool,
+    },
+    /// `product show`
+    ProductShow {
+        /// Name or id.
+        product: String,
+    },
+    /// `product retire`
+    ProductRetire {
+        /// Name or id.
+        product: String,
+    },
+    /// `order add`
+    OrderAdd {
+        /// What people call it.
+        name: Name,
+        /// The product's name or id.
+        product: String,
+        /// How many units.
+        quantity: u32,
+        /// Known devices whose old pin is revoked may get a new key.
+        rework: bool,
+    },
+    /// `order list`
+    OrderList {
+        /// Only those in this state.
+        state: Option<OrderState>,
+    },
+    /// `order show`
+    OrderShow {
+        /// Name or id.
+        order: String,
+    },
+    /// `order close`
+    OrderClose {
+        /// Name or id.
+        order: String,
+    },
+    /// `provision`
+    Provision(ProvisionRequest),
+    /// `unit list`
+    UnitList {
+        /// Only those of this order: name or id.
+        order: Option<String>,
+        /// Only those in this state.
+        state: Option<UnitState>,
+        /// At most so many.
+        limit: u32,
+    },
+    /// `unit show`
+    UnitShow {
+        /// Device id or serial.
+        unit: String,
+    },
+    /// `unit release`: out of quarantine.
+    UnitRelease {
+        /// Device id or serial.
+        unit: String,
+        /// Why.
+        reason: String,
+    },
+    /// `unit scrap`: out for good.
+    UnitScrap {
+        /// Device id or serial.
+        unit: String,
+        /// Why.
+        reason: String,
+        /// The permissions given on the command line.
+        permit: Vec<Permit>,
+    },
+    /// `unit rework`: revoke its pin, so that a rework order may give it a new key.
+    UnitRework {
+        /// Device id or serial.
+        unit: String,
+        /// Why.
+        reason: String,
+        /// The permissions given on the command line.
+        permit: Vec<Permit>,
+    },
+    /// `pin show`
+    PinShow {
+        /// Device id, serial or key fingerprint.
+        unit: String,
+    },
+}
+
+impl Request {
+    /// What the operator must be allowed to do; `None` for what only reads.
+    #[must_use]
+    pub const fn permission(&self) -> Option<Permission> {
+        match self {
+            Self::Ping
+            | Self::ProductList { .. }
+            | Self::ProductShow { .. }
+            | Self::OrderList { .. }
+            | Self::OrderShow { .. }
+            | Self::UnitList { .. }
+            | Self::UnitShow { .. }
+            | Self::PinShow { .. } => None,
+            Self::ProductAdd(_) | Self::ProductRetire { .. } => Some(Permission::ManageProducts),
+            Self::OrderAdd { .. } | Self::OrderClose { .. } => Some(Permission::ManageOrders),
+            Self::Provision(_) => Some(Permission::Provision),
+            Self::UnitRelease { .. } | Self::UnitScrap { .. } | Self::UnitRework { .. } => {
+                Some(Permission::DecideUnits)
+            }
+        }
+    }
+}
+
+/// A destructive act that is allowed for this one command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Permit {
+    /// Take a unit out for good.
+    Scrap,
+    /// Revoke a pin: the cloud stops trusting the unit, and its key never returns.
+    Revoke,
+}
+
+/// A product to be added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProductDraft {
+    /// What people call it.
+    pub name: Name,
+    /// For whom it is built.
+    pub customer: Name,
+    /// The chip.
+    pub platform: PlatformName,
+    /// Where the device key comes from.
+    pub key_policy: KeyPolicyName,
+    /// The device key's algorithm.
+    pub algorithm: AlgorithmName,
+    /// How far a finished unit is closed.
+    pub lock_policy: LockPolicyName,
+    /// Whom the device trusts.
+    pub cloud_key: CloudKey,
+    /// Where it finds the cloud.
+    pub cloud_address: CloudAddress,
+    /// The key whose signature a sealed unit obeys: P-256.
+    pub authority_key: Option<CloudKey>,
+    /// The file with the network credentials, an absolute path.
+    pub credentials_file: Option<PathBuf>,
+    /// What the line does while the registry can't be reached.
+    pub when_registry_unreachable: WhenRegistryUnreachable,
+    /// What a serial number looks like.
+    pub serial_format: Option<String>,
+}
+
+/// Units to be provisioned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProvisionRequest {
+    /// The work order's name or id.
+    pub order: String,
+    /// The slots that take part; empty for all in the configuration.
+    pub slots: Vec<u16>,
+    /// How many units in all; `None` for one in each slot.
+    pub count: Option<u32>,
+    /// The serial that was scanned; only with one slot.
+    pub serial: Option<String>,
+    /// Check probe, token, stores and policy, and write nothing.
+    pub dry_run: bool,
+    /// The same key gives the stored result; with a changed request it is refused.
+    pub idempotency_key: Option<String>,
+    /// The line stops after so many failed units.
+    pub failures_max: Option<u32>,
+}
+
+/// Which emulated units a demonstration uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum DemoUnit {
+    /// The real firmware on an emulated nRF51822, reached by probe-rs.
+    Qemu,
+    /// The agent library in this process.
+    Sim,
+}
+
+/// A demonstration on emulated units.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DemoRequest {
+    /// How many units.
+    pub units: u32,
+    /// How many slots side by side.
+    pub slots: u16,
+    /// Which units; `None` for `qemu` where it is installed, else `sim`.
+    pub unit: Option<DemoUnit>,
+    /// The registry's URL; `None` for a database in the home.
+    pub registry: Option<String>,
+    /// The home, made if it isn't there; `None` for a new temporary one that is kept.
+    pub home: Option<PathBuf>,
+}

@@ -1,0 +1,194 @@
+//! Records as the outside sees them: names instead of codes, fingerprints beside keys, times in milliseconds since 1970.
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::{
+    AlgorithmName, DeviceIdText, Evidence, Failure, KeyPolicyName, LockPolicyName, Order, OrderId,
+    Pin, PlatformName, Product, ProductId, Run, RunId, RunResult, Step, StepPhase, UnitState,
+    WhenRegistryUnreachable,
+};
+
+/// A product.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProductView {
+    /// Its id.
+    pub id: ProductId,
+    /// Its name.
+    pub name: String,
+    /// For whom it is built.
+    pub customer: String,
+    /// The chip.
+    pub platform: PlatformName,
+    /// Where the device key comes from.
+    pub key_policy: KeyPolicyName,
+    /// The device key's algorithm.
+    pub algorithm: AlgorithmName,
+    /// How far a finished unit is closed.
+    pub lock_policy: LockPolicyName,
+    /// The cloud's public key, SPKI DER.
+    #[serde(with = "hex::serde")]
+    pub cloud_key: Vec<u8>,
+    /// SHA-256 of it.
+    #[serde(with = "hex::serde")]
+    pub cloud_key_fingerprint: [u8; 32],
+    /// `HOST:PORT`.
+    pub cloud_address: String,
+    /// Whether units get network credentials. Neither they nor their file is shown.
+    pub has_credentials: bool,
+    /// What the line does while the registry can't be reached.
+    pub when_registry_unreachable: WhenRegistryUnreachable,
+    /// What a serial number looks like.
+    pub serial_format: Option<String>,
+    /// When it was added.
+    pub added_at_ms: u64,
+    /// When it was retired.
+    pub retired_at_ms: Option<u64>,
+}
+
+impl From<&Product> for ProductView {
+    fn from(product: &Product) -> Self {
+        Self {
+            id: product.id,
+            name: product.name.clone(),
+            customer: product.customer.clone(),
+            platform: PlatformName(product.platform),
+            key_policy: KeyPolicyName(product.key_policy),
+            algorithm: AlgorithmName(product.algorithm),
+            lock_policy: LockPolicyName(product.lock_policy),
+            cloud_key: product.cloud_key.clone(),
+            cloud_key_fingerprint: product.cloud_key_fingerprint(),
+            cloud_address: product.cloud_address.clone(),
+            has_credentials: product.credentials_file.is_some(),
+            when_registry_unreachable: product.when_registry_unreachable,
+            serial_format: product.serial_format.clone(),
+            added_at_ms: product.added_at_ms,
+            retired_at_ms: product.retired_at_ms,
+        }
+    }
+}
+
+/// A work order and how far it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderView {
+    /// The order.
+    #[serde(flatten)]
+    pub order: Order,
+    /// The product's name.
+    pub product_name: String,
+    /// Units that passed.
+    pub passed: u64,
+    /// Units that passed with a weak proof.
+    pub weak: u64,
+    /// Units that are held.
+    pub held: u64,
+    /// Runs that failed.
+    pub failed: u64,
+}
+
+/// A step of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepView {
+    /// The step.
+    pub step: Step,
+    /// About to have its effect, or done.
+    pub phase: StepPhase,
+    /// When.
+    pub at_ms: u64,
+    /// What it left behind.
+    pub evidence: Option<Evidence>,
+}
+
+/// A run and its steps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunView {
+    /// Its id.
+    pub id: RunId,
+    /// The work order.
+    pub order: OrderId,
+    /// The fixture position.
+    pub slot: u16,
+    /// The last step that was reached.
+    pub reached: Option<Step>,
+    /// How it ended; `None` while it is running or was interrupted.
+    pub result: Option<RunResult>,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+    /// When it began.
+    pub started_at_ms: u64,
+    /// When it ended.
+    pub ended_at_ms: Option<u64>,
+    /// Its steps, oldest first; empty in a list.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub steps: Vec<StepView>,
+}
+
+impl RunView {
+    /// A run with its steps.
+    #[must_use]
+    pub fn new(run: &Run, steps: Vec<StepView>) -> Self {
+        Self {
+            id: run.id,
+            order: run.order,
+            slot: run.slot,
+            reached: run.reached,
+            result: run.result,
+            failure: run.failure.clone(),
+            started_at_ms: run.started_at_ms,
+            ended_at_ms: run.ended_at_ms,
+            steps,
+        }
+    }
+}
+
+/// A unit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitView {
+    /// The unit.
+    pub device_id: DeviceIdText,
+    /// Its serial number.
+    pub serial: Option<String>,
+    /// What the station knows of it.
+    pub state: UnitState,
+    /// The work order of its last run.
+    pub order: Option<OrderId>,
+    /// That order's name.
+    pub order_name: Option<String>,
+    /// Why it failed or was set apart.
+    pub failure: Option<Failure>,
+    /// Its last run, where one unit was asked for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last_run: Option<RunView>,
+}
+
+/// A pin or claim in the registry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinView {
+    /// As the registry has it.
+    #[serde(flatten)]
+    pub pin: Pin,
+}
+
+/// How a check came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckState {
+    /// As it should be.
+    Ok,
+    /// The line can run, but somebody should look at it.
+    Warn,
+    /// The line can't run.
+    Fail,
+}
+
+/// One of the doctor's checks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckResult {
+    /// What was checked: a stable name.
+    pub check: String,
+    /// How it came out.
+    pub state: CheckState,
+    /// What was found.
+    pub found: String,
+    /// What to do; empty where nothing is to be done.
+    pub next: String,
+}

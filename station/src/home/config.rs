@@ -1,0 +1,353 @@
+//! The station's configuration, `config.toml`: one struct a concern. The comments of the fields are the manual.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::error::ConfigError;
+use super::link_selector::LinkSelector;
+use crate::record::StationId;
+
+/// The most slots that a station has.
+pub const SLOTS_MAX: usize = 64;
+
+/// The whole file. Keys that are not listed here are refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Who this station is.
+    pub station: StationConfig,
+    /// Where it keeps its own record.
+    #[serde(default)]
+    pub journal: JournalConfig,
+    /// Where pins are entered.
+    #[serde(default)]
+    pub registry: RegistryConfig,
+    /// What signs the audit log.
+    #[serde(default)]
+    pub audit: AuditConfig,
+    /// Who acts when a command does not say.
+    #[serde(default)]
+    pub operator: OperatorConfig,
+    /// How units are run.
+    #[serde(default)]
+    pub line: LineConfig,
+    /// Keys that the station makes ahead.
+    #[serde(default)]
+    pub key_pool: KeyPoolConfig,
+    /// The log file.
+    #[serde(default)]
+    pub log: LogConfig,
+    /// The fixture positions.
+    #[serde(default, rename = "slot", skip_serializing_if = "Vec::is_empty")]
+    pub slots: Vec<SlotConfig>,
+}
+
+/// `[station]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StationConfig {
+    /// The station's id, 32 hexadecimal digits, made by `init`. It stands in every proof: never change it, never copy it to another home.
+    pub id: StationId,
+    /// What people call the station; also the origin line of its audit log.
+    pub name: String,
+}
+
+/// `[journal]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JournalConfig {
+    /// The database file, relative to the home.
+    pub path: PathBuf,
+}
+
+impl Default for JournalConfig {
+    fn default() -> Self {
+        Self {
+            path: "journal.sqlite".into(),
+        }
+    }
+}
+
+/// `[registry]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RegistryConfig {
+    /// `sqlite:PATH` with a path relative to the home, or a `postgres://` URL without a password.
+    pub url: String,
+}
+
+impl Default for RegistryConfig {
+    fn default() -> Self {
+        Self {
+            url: "sqlite:registry.sqlite".to_owned(),
+        }
+    }
+}
+
+/// `[audit]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditConfig {
+    /// The Ed25519 key that signs checkpoints, PKCS #8 PEM, relative to the home. Anybody who can read it can sign in this station's
+    /// name.
+    pub key_file: PathBuf,
+}
+
+impl Default for AuditConfig {
+    fn default() -> Self {
+        Self {
+            key_file: "keys/audit.pem".into(),
+        }
+    }
+}
+
+/// `[operator]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OperatorConfig {
+    /// The token that stands for whoever runs a command without `--operator-token`, relative to the home. Remove the file where each
+    /// operator shall bring his own.
+    pub token_file: PathBuf,
+}
+
+impl Default for OperatorConfig {
+    fn default() -> Self {
+        Self {
+            token_file: "keys/operator.token".into(),
+        }
+    }
+}
+
+/// `[line]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LineConfig {
+    /// A unit that failed so many times in a row is set apart: 1 to 10.
+    pub failures_max: u32,
+    /// The least free space on the home's disk with which a run is begun, in MiB.
+    pub free_space_min_mib: u64,
+}
+
+impl Default for LineConfig {
+    fn default() -> Self {
+        Self {
+            failures_max: 3,
+            free_space_min_mib: 64,
+        }
+    }
+}
+
+/// `[key_pool]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeyPoolConfig {
+    /// How many P-256 keys wait for units whose product wants station-made ones: 0 to 256.
+    pub p256: usize,
+    /// How many RSA-2048 keys wait: 0 to 256.
+    pub rsa2048: usize,
+    /// How many RSA-3072 keys wait: 0 to 256.
+    pub rsa3072: usize,
+    /// How many threads make them: 1 to 64.
+    pub threads: usize,
+}
+
+impl Default for KeyPoolConfig {
+    fn default() -> Self {
+        Self {
+            p256: 64,
+            rsa2048: 32,
+            rsa3072: 16,
+            threads: 2,
+        }
+    }
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// How many days of log files are kept in `log/`: 1 to 365.
+    pub days: usize,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { days: 14 }
+    }
+}
+
+/// `[[slot]]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SlotConfig {
+    /// The number on the fixture: 1 to 999.
+    pub number: u16,
+    /// How the unit is reached: `probe:VID:PID:SERIAL`, `serial:/dev/ttyUSB0` or `sim`. A probe belongs to its slot by its serial number.
+    pub link: LinkSelector,
+}
+
+impl Config {
+    /// The configuration of a new station.
+    #[must_use]
+    pub fn new(id: StationId, name: &str) -> Self {
+        Self {
+            station: StationConfig {
+                id,
+                name: name.to_owned(),
+            },
+            journal: JournalConfig::default(),
+            registry: RegistryConfig::default(),
+            audit: AuditConfig::default(),
+            operator: OperatorConfig::default(),
+            line: LineConfig::default(),
+            key_pool: KeyPoolConfig::default(),
+            log: LogConfig::default(),
+            slots: Vec::new(),
+        }
+    }
+
+    /// Reads and checks a configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the line and column, or the key, of what is wrong.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text).map_err(|error| ConfigError::Syntax {
+            message: error.to_string().trim_end().to_owned(),
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The slot of this number.
+    #[must_use]
+    pub fn slot(&self, number: u16) -> Option<&SlotConfig> {
+        self.slots.iter().find(|slot| slot.number == number)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        check_name(&self.station.name)?;
+        for (key, path) in [
+            ("journal.path", &self.journal.path),
+            ("audit.key_file", &self.audit.key_file),
+            ("operator.token_file", &self.operator.token_file),
+        ] {
+            if path.as_os_str().is_empty() {
+                return Err(wrong(key, "a path", path.display()));
+            }
+        }
+        check_registry(&self.registry.url)?;
+        within(
+            "line.failures_max",
+            "1 to 10",
+            1..=10,
+            self.line.failures_max,
+        )?;
+        let pool = &self.key_pool;
+        for (key, level) in [
+            ("key_pool.p256", pool.p256),
+            ("key_pool.rsa2048", pool.rsa2048),
+            ("key_pool.rsa3072", pool.rsa3072),
+        ] {
+            within(key, "0 to 256", 0..=crate::key_pool::LEVEL_MAX, level)?;
+        }
+        within("key_pool.threads", "1 to 64", 1..=64, pool.threads)?;
+        within("log.days", "1 to 365", 1..=365, self.log.days)?;
+        self.check_slots()
+    }
+
+    fn check_slots(&self) -> Result<(), ConfigError> {
+        within(
+            "the number of slots",
+            "0 to 64",
+            0..=SLOTS_MAX,
+            self.slots.len(),
+        )?;
+        let mut numbers = BTreeSet::new();
+        let mut links = BTreeSet::new();
+        for slot in &self.slots {
+            within("slot.number", "1 to 999", 1..=999, slot.number)?;
+            if !numbers.insert(slot.number) {
+                return Err(wrong("slot.number", "unique", slot.number));
+            }
+            if slot.link != LinkSelector::Sim && !links.insert(slot.link.to_string()) {
+                return Err(wrong("slot.link", "the link of one slot only", &slot.link));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn wrong(key: &str, expected: &'static str, got: impl std::fmt::Display) -> ConfigError {
+    ConfigError::Value {
+        key: key.to_owned(),
+        expected,
+        got: format!("\"{got}\""),
+    }
+}
+
+fn within<T: PartialOrd + std::fmt::Display>(
+    key: &str,
+    expected: &'static str,
+    range: std::ops::RangeInclusive<T>,
+    got: T,
+) -> Result<(), ConfigError> {
+    if range.contains(&got) {
+        Ok(())
+    } else {
+        Err(wrong(key, expected, got))
+    }
+}
+
+fn check_name(name: &str) -> Result<(), ConfigError> {
+    let good = (1..=64).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b".-_/".contains(&byte));
+    if good {
+        Ok(())
+    } else {
+        Err(wrong(
+            "station.name",
+            "1 to 64 letters, digits and . - _ /",
+            name.escape_debug(),
+        ))
+    }
+}
+
+fn check_registry(url: &str) -> Result<(), ConfigError> {
+    let expected = "\"sqlite:PATH\" or a \"postgres://\" URL without a password";
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        return if path.is_empty() {
+            Err(wrong("registry.url", expected, url))
+        } else {
+            Ok(())
+        };
+    }
+    let rest = url
+        .strip_prefix("postgres://")
+        .or_else(|| url.strip_prefix("postgresql://"))
+        // A URL of an unknown kind may hold a password: it is not repeated.
+        .ok_or_else(|| wrong("registry.url", expected, "another kind of URL"))?;
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let has_password = authority
+        .rsplit_once('@')
+        .is_some_and(|(user, _)| user.contains(':'));
+    if has_password || rest.contains("password=") {
+        return Err(wrong("registry.url", expected, "a URL with a password"));
+    }
+    Ok(())
+}
+
+/// The registry's URL with a relative SQLite path made absolute, below `home`.
+#[must_use]
+pub fn registry_url_in(home: &Path, url: &str) -> String {
+    match url.strip_prefix("sqlite:") {
+        Some(path) => {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            format!("sqlite:{}", home.join(path).display())
+        }
+        None => url.to_owned(),
+    }
+}

@@ -1,0 +1,231 @@
+//! A station's home: one directory that holds everything the station knows.
+//!
+//! ```text
+//! HOME/                       0700
+//!   config.toml               0600  the configuration; written last by `init`, so that a home that has one is whole
+//!   keyline.lock              0600  locked by the process that owns the home; holds its process id
+//!   keyline.sock              0600  the owner listens here for the commands of others
+//!   journal.sqlite (-wal,-shm) 0600 runs, evidence, operators, audit leaves
+//!   registry.sqlite (…)       0600  pins, where the registry is the embedded one
+//!   keys/audit.pem            0600  the key that signs checkpoints
+//!   keys/operator.token       0600  the first operator's token
+//!   log/keyline.DATE.jsonl    0600  what happened, for people who look for a fault; never a secret
+//! ```
+//!
+//! Holding a [`Home`] proves that this process owns the directory, that nobody else can look into it, and that the configuration is
+//! one that can work.
+
+mod config;
+mod error;
+mod files;
+mod link_selector;
+mod lock;
+
+use std::path::{Path, PathBuf};
+
+use crate::record::StationId;
+
+pub use config::{
+    AuditConfig, Config, JournalConfig, KeyPoolConfig, LineConfig, LogConfig, OperatorConfig,
+    RegistryConfig, SLOTS_MAX, SlotConfig, StationConfig, registry_url_in,
+};
+pub use error::{ConfigError, HomeError};
+pub use files::{check_private_file, write_private};
+pub use link_selector::{LinkSelector, LinkSelectorError};
+pub use lock::HomeLock;
+
+/// The configuration's file name.
+pub const CONFIG_FILE: &str = "config.toml";
+
+/// The socket's file name.
+pub const SOCKET_FILE: &str = "keyline.sock";
+
+/// Stands in a home from the first to the last moment of its making.
+const UNFINISHED_FILE: &str = "unfinished";
+
+/// An open home, owned by this process until it is dropped.
+pub struct Home {
+    path: PathBuf,
+    config: Config,
+    lock: HomeLock,
+}
+
+impl Home {
+    /// Opens a home and takes ownership of it.
+    ///
+    /// # Errors
+    /// [`HomeError`]: there is none, another process owns it, others can look into it, it can't be written, its configuration is wrong.
+    pub fn open(path: &Path) -> Result<Self, HomeError> {
+        let path = existing(path)?;
+        files::check_private_directory(&path)?;
+        let lock = HomeLock::take(&path)?;
+        let config = read_config(&path)?;
+        for file in [&config.audit.key_file, &config.operator.token_file] {
+            let file = path.join(file);
+            if file.exists() {
+                check_private_file(&file)?;
+            }
+        }
+        Ok(Self { path, config, lock })
+    }
+
+    /// The directory, absolute.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Who this station is.
+    #[must_use]
+    pub const fn station(&self) -> StationId {
+        self.config.station.id
+    }
+
+    /// A path from the configuration, which may be relative to the home.
+    #[must_use]
+    pub fn resolve(&self, path: &Path) -> PathBuf {
+        self.path.join(path)
+    }
+
+    /// The registry's URL, absolute.
+    #[must_use]
+    pub fn registry_url(&self) -> String {
+        registry_url_in(&self.path, &self.config.registry.url)
+    }
+
+    /// The owner's lock.
+    #[must_use]
+    pub const fn lock(&self) -> &HomeLock {
+        &self.lock
+    }
+
+    /// Free space on the home's disk, in bytes.
+    ///
+    /// # Errors
+    /// [`HomeError`] where the system doesn't say.
+    pub fn free_space(&self) -> Result<u64, HomeError> {
+        files::free_space(&self.path)
+    }
+}
+
+/// A home that is being made: a directory of its own, locked, without a configuration yet.
+///
+/// Where the making stops in the middle, the next one begins anew: nothing can have been provisioned with a home that isn't whole.
+pub struct NewHome {
+    path: PathBuf,
+    lock: HomeLock,
+}
+
+impl NewHome {
+    /// Makes or takes an empty directory, private to this user.
+    ///
+    /// # Errors
+    /// [`HomeError`]: there is a home already, the directory has other things in it, it can't be written.
+    pub fn begin(path: &Path) -> Result<Self, HomeError> {
+        files::create_private_directory(path)?;
+        let path = existing(path)?;
+        if path.join(CONFIG_FILE).exists() {
+            return Err(HomeError::Exists { path });
+        }
+        let unfinished = path.join(UNFINISHED_FILE);
+        if !unfinished.exists() {
+            files::check_empty(&path)?;
+            write_private(
+                &unfinished,
+                b"This home is being made. Run `keyline init` again.\n",
+            )?;
+        }
+        let lock = HomeLock::take(&path)?;
+        files::clear(&path, &[UNFINISHED_FILE, lock::LOCK_FILE])?;
+        for directory in ["keys", "log"] {
+            files::create_private_directory(&path.join(directory))?;
+        }
+        Ok(Self { path, lock })
+    }
+
+    /// The directory, absolute.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes the configuration, last: from now on this is a home.
+    ///
+    /// # Errors
+    /// [`HomeError`] where it can't be written.
+    pub fn finish(self, config: Config) -> Result<Home, HomeError> {
+        write_config(&self.path, &config)?;
+        files::remove(&self.path.join(UNFINISHED_FILE))?;
+        Ok(Home {
+            path: self.path,
+            config,
+            lock: self.lock,
+        })
+    }
+}
+
+/// The directory as an absolute path, or [`HomeError::Missing`].
+fn existing(path: &Path) -> Result<PathBuf, HomeError> {
+    match path.canonicalize() {
+        Ok(path) => Ok(path),
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => Err(HomeError::Missing {
+            path: path.to_owned(),
+        }),
+        Err(source) => Err(HomeError::from_io(path, "opened", source)),
+    }
+}
+
+/// Reads the configuration of a home without owning it.
+///
+/// # Errors
+/// [`HomeError`] where there is none or it is wrong.
+pub fn read_config(path: &Path) -> Result<Config, HomeError> {
+    let file = path.join(CONFIG_FILE);
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => {
+            return Err(HomeError::Missing {
+                path: path.to_owned(),
+            });
+        }
+        Err(source) => return Err(HomeError::from_io(file, "read", source)),
+    };
+    check_private_file(&file)?;
+    Config::parse(&text).map_err(|source| HomeError::Config { path: file, source })
+}
+
+/// Replaces the configuration: whole and on disk, or not at all.
+///
+/// # Errors
+/// [`HomeError`] where it can't be written, or would be refused when it is read.
+pub fn write_config(home: &Path, config: &Config) -> Result<(), HomeError> {
+    let path = home.join(CONFIG_FILE);
+    let text = toml::to_string(config)
+        .map_err(|error| ConfigError::Syntax {
+            message: error.to_string(),
+        })
+        .and_then(|text| Config::parse(&text).map(|_| text))
+        .map_err(|source| HomeError::Config {
+            path: path.clone(),
+            source,
+        })?;
+    write_private(&path, text.as_bytes())
+}
+
+/// Where a home is looked for when no `--home` is given: `$XDG_STATE_HOME/keyline`, else `/var/lib/keyline`.
+#[must_use]
+pub fn default_path() -> PathBuf {
+    std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .filter(|state| state.is_absolute())
+        .map_or_else(
+            || PathBuf::from("/var/lib/keyline"),
+            |state| state.join("keyline"),
+        )
+}
