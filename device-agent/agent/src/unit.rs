@@ -1,6 +1,6 @@
 //! What a unit knows between two messages, and which request is answered by what.
 
-use keyline_protocol::identity::{Algorithm, DeviceId, Digest};
+use keyline_protocol::identity::{Algorithm, DeviceId, Digest, LockPolicy};
 use keyline_protocol::message::{AuthorisedCommand, Identity, Refusal, Request, Response};
 use keyline_protocol::session::Session;
 use keyline_protocol::version;
@@ -75,7 +75,7 @@ impl<H: Hal> Unit<H> {
         bytes: &'b mut [u8],
         body: &mut [u8],
     ) -> Result<Response<'b>, Refusal> {
-        let permitted = self.admit(request, channel)?;
+        let permitted = self.admit(request, channel, body)?;
         let response = match *request {
             Request::Hello { minimum, maximum } => self.hello(minimum, maximum),
             Request::Identify => Ok(self.identify(body)?),
@@ -126,7 +126,12 @@ impl<H: Hal> Unit<H> {
     }
 
     /// Whether the request may be carried out at all, and whether it takes an authority's permit to do so.
-    fn admit(&self, request: &Request<'_>, channel: Channel) -> Result<bool, Refusal> {
+    fn admit(
+        &self,
+        request: &Request<'_>,
+        channel: Channel,
+        body: &mut [u8],
+    ) -> Result<bool, Refusal> {
         let conversation = matches!(request, Request::Hello { .. } | Request::OpenSession { .. });
         if conversation && channel == Channel::Session {
             // They begin what the session would be part of.
@@ -154,6 +159,8 @@ impl<H: Hal> Unit<H> {
             | Request::Authorise { .. } => return Ok(false),
             Request::Inject { .. } => AuthorisedCommand::Inject,
             Request::EraseIdentity => AuthorisedCommand::EraseIdentity,
+            // A run seals first and locks then, and may be cut short in between: the record itself has asked for the lock.
+            Request::Lock if self.record_wants_lock(body) => return Ok(false),
             Request::Lock => AuthorisedCommand::Lock,
             _ => return Err(Refusal::Sealed),
         };
@@ -162,6 +169,11 @@ impl<H: Hal> Unit<H> {
         } else {
             Err(Refusal::Sealed)
         }
+    }
+
+    fn record_wants_lock(&self, body: &mut [u8]) -> bool {
+        record_store::find(&self.hal, body)
+            .is_some_and(|record| record.content.lock_policy == LockPolicy::ReadBack)
     }
 
     fn hello(&mut self, minimum: u16, maximum: u16) -> Result<Response<'static>, Refusal> {
