@@ -28,15 +28,22 @@ impl<H: Hal> Agent<H> {
     /// Where flash was written by a newer agent, or does not do as it is told, the agent still starts, touches nothing more, and says
     /// so in its answer to every request but `Hello` and `Reset`.
     pub fn new(hal: H) -> Self {
-        let mut payload = [0; PAYLOAD_LENGTH_MAX];
-        let unit = Unit::boot(hal, &mut payload);
-        payload.zeroize();
-        Self {
+        let mut agent = Self {
             receiver: Receiver::new(),
             exchange: Exchange::new(),
-            payload,
-            unit,
-        }
+            payload: [0; PAYLOAD_LENGTH_MAX],
+            unit: Unit::new(hal),
+        };
+        agent.reboot();
+        agent
+    }
+
+    /// Boots anew, in place: what a reset does, for a chip on which [`Hal::reset`] returns.
+    pub fn reboot(&mut self) {
+        self.receiver.wipe();
+        self.exchange = Exchange::new();
+        self.unit.boot(&mut self.payload);
+        self.payload.zeroize();
     }
 
     /// Takes one byte from the link. Where it ends a frame, the request is carried out and its answer sent before this returns.
@@ -63,10 +70,5 @@ impl<H: Hal> Agent<H> {
     /// The chip.
     pub const fn hal_mut(&mut self) -> &mut H {
         &mut self.unit.hal
-    }
-
-    /// Ends the agent and gives the chip back: power off.
-    pub fn into_hal(self) -> H {
-        self.unit.hal
     }
 }

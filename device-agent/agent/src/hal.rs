@@ -82,6 +82,7 @@ pub trait Hal {
     /// Sends one encoded frame and returns when its last byte is on its way.
     fn send(&mut self, frame: &[u8]);
 
-    /// Resets the chip. Silicon does not return from this; a simulator does, and the agent must be made anew.
+    /// Resets the chip. Silicon does not return from this; a simulator does, and calls
+    /// [`Agent::reboot`](crate::Agent::reboot).
     fn reset(&mut self);
 }

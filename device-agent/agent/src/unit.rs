@@ -47,9 +47,8 @@ pub(crate) struct Unit<H> {
 }
 
 impl<H: Hal> Unit<H> {
-    /// Puts flash in order and starts. `body` is room for reading records.
-    pub(crate) fn boot(mut hal: H, body: &mut [u8]) -> Self {
-        let boot = erasure::recover(&mut hal, body);
+    /// A unit that has yet to boot.
+    pub(crate) fn new(hal: H) -> Self {
         Self {
             hal,
             generator: Generator::default(),
@@ -60,8 +59,20 @@ impl<H: Hal> Unit<H> {
             sequence: 0,
             reset_wanted: false,
             image_digest: None,
-            boot,
+            boot: Ok(()),
         }
+    }
+
+    /// Forgets all that RAM held and puts flash in order. `body` is room for reading records.
+    pub(crate) fn boot(&mut self, body: &mut [u8]) {
+        self.generator = Generator::default();
+        self.version = None;
+        self.session = None;
+        self.import = None;
+        self.authority = Authority::default();
+        self.reset_wanted = false;
+        self.image_digest = None;
+        self.boot = erasure::recover(&mut self.hal, body);
     }
 
     /// Carries out one request. The answer's parts lie in `bytes`; `body` is room for reading records.
