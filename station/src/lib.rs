@@ -4,12 +4,14 @@
 //! next and leave evidence, the [`line`] conducts a slot and commits each step to the [`journal`] (with its [`audit`] leaf) and the
 //! [`registry`]. `docs/ARCHITECTURE.md` says who may import whom.
 
+pub mod audit;
 pub mod clock;
 pub mod cloud_key;
 pub mod command;
 pub mod event;
 pub mod exit;
 pub mod home;
+pub mod journal;
 pub mod key_pool;
 pub mod link;
 pub mod operator;

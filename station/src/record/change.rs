@@ -150,3 +150,57 @@ pub enum Change {
         reason: String,
     },
 }
+
+impl Change {
+    /// The kind, as it stands in the JSON and in the audit leaf.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::HomeInitialised { .. } => "home-initialised",
+            Self::Started { .. } => "started",
+            Self::Stopped => "stopped",
+            Self::ProductAdded { .. } => "product-added",
+            Self::ProductRetired { .. } => "product-retired",
+            Self::OrderAdded { .. } => "order-added",
+            Self::OrderClosed { .. } => "order-closed",
+            Self::OperatorAdded { .. } => "operator-added",
+            Self::RunStarted { .. } => "run-started",
+            Self::StepIntended { .. } => "step-intended",
+            Self::StepDone { .. } => "step-done",
+            Self::RunEnded { .. } => "run-ended",
+            Self::UnitQuarantined { .. } => "unit-quarantined",
+            Self::CloneAlarm { .. } => "clone-alarm",
+            Self::UnitReleased { .. } => "unit-released",
+            Self::UnitScrapped { .. } => "unit-scrapped",
+        }
+    }
+
+    /// The run that it belongs to.
+    #[must_use]
+    pub const fn run(&self) -> Option<RunId> {
+        match self {
+            Self::RunStarted { run, .. }
+            | Self::StepIntended { run, .. }
+            | Self::StepDone { run, .. }
+            | Self::RunEnded { run, .. }
+            | Self::CloneAlarm { run, .. } => Some(*run),
+            Self::UnitQuarantined { run, .. } => *run,
+            _ => None,
+        }
+    }
+
+    /// The unit that it is about.
+    #[must_use]
+    pub const fn device_id(&self) -> Option<DeviceIdText> {
+        match self {
+            Self::StepIntended { device_id, .. }
+            | Self::StepDone { device_id, .. }
+            | Self::RunEnded { device_id, .. } => *device_id,
+            Self::UnitQuarantined { device_id, .. }
+            | Self::CloneAlarm { device_id, .. }
+            | Self::UnitReleased { device_id, .. }
+            | Self::UnitScrapped { device_id, .. } => Some(*device_id),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Checkpoints (C2SP `tlog-checkpoint`): a tree head as the text of a signed note.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+use super::{AuditError, CheckpointSigner, Hash, NoteSignature, SignedNote, VerifierKey};
+
+/// A tree head. It says nothing until it stands in a note that was verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The log's name, the same as its key's.
+    pub origin: String,
+    /// How many leaves the tree has.
+    pub size: u64,
+    /// Its root.
+    pub root: Hash,
+}
+
+impl Checkpoint {
+    /// Reads the text of a note. Extension lines after the root are allowed by the format and ignored.
+    ///
+    /// # Errors
+    /// [`AuditError::Format`] where it is no checkpoint.
+    pub fn parse(text: &str) -> Result<Self, AuditError> {
+        let refuse = || AuditError::format("a checkpoint: origin, size, base64 root", text);
+        let mut lines = text.strip_suffix('\n').ok_or_else(refuse)?.split('\n');
+        let origin = lines.next().filter(|line| !line.is_empty());
+        let size = lines.next().ok_or_else(refuse)?;
+        let root = lines.next().ok_or_else(refuse)?;
+        let root = BASE64.decode(root).map_err(|_| refuse())?;
+        let parsed: u64 = size.parse().map_err(|_| refuse())?;
+        if parsed.to_string() != size || lines.any(str::is_empty) {
+            return Err(refuse());
+        }
+        Ok(Self {
+            origin: origin.ok_or_else(refuse)?.to_owned(),
+            size: parsed,
+            root: root.try_into().map_err(|_| refuse())?,
+        })
+    }
+
+    /// The text that is signed.
+    #[must_use]
+    pub fn text(&self) -> String {
+        format!(
+            "{}\n{}\n{}\n",
+            self.origin,
+            self.size,
+            BASE64.encode(self.root)
+        )
+    }
+
+    /// Signs the checkpoint under `key`'s name and gives the note.
+    ///
+    /// # Errors
+    /// Whatever the signer returns.
+    pub fn sign(
+        &self,
+        key: &VerifierKey,
+        signer: &CheckpointSigner,
+    ) -> Result<SignedNote, AuditError> {
+        let text = self.text();
+        let signature = signer.sign(text.as_bytes())?;
+        Ok(SignedNote {
+            text,
+            signatures: vec![NoteSignature {
+                name: key.name().to_owned(),
+                key_id: key.key_id(),
+                signature: signature.to_vec(),
+            }],
+        })
+    }
+
+    /// Reads a note, checks the signature by `key` and that the log is the key's.
+    ///
+    /// # Errors
+    /// [`AuditError`] where any of it doesn't hold.
+    pub fn verify(note: &str, key: &VerifierKey) -> Result<Self, AuditError> {
+        let note = SignedNote::parse(note)?;
+        note.verify(key)?;
+        let checkpoint = Self::parse(&note.text)?;
+        if checkpoint.origin != key.name() {
+            return Err(AuditError::format(
+                "a checkpoint whose origin is its key's name",
+                &checkpoint.origin,
+            ));
+        }
+        Ok(checkpoint)
+    }
+}

@@ -1,0 +1,95 @@
+//! Why the audit log refuses.
+
+use std::path::PathBuf;
+
+/// Why the audit log refuses.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// The signing key's file could not be read or made.
+    #[error("the audit log's key file {path} can't be {doing}")]
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// `read` or `made`.
+        doing: &'static str,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Others than its owner can reach the key file.
+    #[error(
+        "expected permissions 0600 or stricter on the audit log's key file {path}, got {mode:04o}"
+    )]
+    KeyFileOpenToOthers {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// The file holds no such key.
+    #[error("expected an Ed25519 private key as PKCS#8 PEM in {path}, got something else")]
+    KeyFormat {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The system has no random numbers.
+    #[error("the system's random generator failed while {doing}")]
+    Randomness {
+        /// What was being done.
+        doing: &'static str,
+    },
+    /// The text is not in its format.
+    #[error("expected {expected}, got {got}")]
+    Format {
+        /// What was expected.
+        expected: &'static str,
+        /// What came.
+        got: String,
+    },
+    /// The note has no signature by the key.
+    #[error("expected a signature by {name}+{key_id:08x}, the note has none")]
+    NotSigned {
+        /// The key's name.
+        name: String,
+        /// The key's id.
+        key_id: u32,
+    },
+    /// A signature is wrong.
+    #[error("the signature by {name}+{key_id:08x} does not verify")]
+    BadSignature {
+        /// The key's name.
+        name: String,
+        /// The key's id.
+        key_id: u32,
+    },
+    /// A proof was asked for something outside of the tree.
+    #[error("expected {what} of at most {limit}, got {got}")]
+    OutOfTree {
+        /// `an index` or `a size`.
+        what: &'static str,
+        /// The most.
+        limit: u64,
+        /// What came.
+        got: u64,
+    },
+    /// A proof does not lead to the root.
+    #[error("the {what} proof does not lead to the root")]
+    ProofMismatch {
+        /// `inclusion` or `consistency`.
+        what: &'static str,
+    },
+}
+
+impl AuditError {
+    /// A format error that shows at most 64 characters of what came.
+    pub(super) fn format(expected: &'static str, got: &str) -> Self {
+        let mut shown: String = got.chars().take(64).collect();
+        if shown.len() < got.len() {
+            shown.push('…');
+        }
+        Self::Format {
+            expected,
+            got: format!("{shown:?}"),
+        }
+    }
+}

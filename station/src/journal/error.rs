@@ -1,0 +1,176 @@
+//! Why the journal refuses.
+
+use crate::audit::AuditError;
+use crate::record::{DeviceIdText, FailureCode, OrderId, ProductId, RunId, RunResult, UnitState};
+
+/// Why the journal refuses a change or can't answer.
+///
+/// A refused change leaves nothing behind. [`JournalError::Stopped`] is final: the process must end, and opening the journal again
+/// finds out what is on disk.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// A write failed, so that nobody knows what is on disk; nothing more is accepted.
+    #[error("the journal has stopped, because its last write may or may not be on disk: {cause}")]
+    Stopped {
+        /// What failed.
+        cause: String,
+    },
+    /// The database failed to answer a question.
+    #[error("the journal's database failed while {doing}")]
+    Database {
+        /// What was being done.
+        doing: &'static str,
+        /// What the database said.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The schema could not be brought up to date.
+    #[error("the journal's schema could not be brought up to date")]
+    Migration(#[source] sqlx::migrate::MigrateError),
+    /// The journal was written by newer software that says that this one can't go on with it.
+    #[error(
+        "the journal needs a client of schema version {needed} or newer, this one knows {ours}"
+    )]
+    TooNew {
+        /// The oldest version that may write.
+        needed: i64,
+        /// This software's.
+        ours: i64,
+    },
+    /// What is stored contradicts itself.
+    #[error("the journal is damaged: {what}: expected {expected}, found {found}")]
+    Damaged {
+        /// Where.
+        what: &'static str,
+        /// What should stand there.
+        expected: String,
+        /// What stands there.
+        found: String,
+    },
+    /// The checkpoint could not be signed or read.
+    #[error("the audit log refused")]
+    Audit(#[from] AuditError),
+    /// One commit had no change or too many.
+    #[error("expected 1 to {limit} changes in a commit, got {got}")]
+    ChangeCount {
+        /// The most.
+        limit: usize,
+        /// How many came.
+        got: usize,
+    },
+    /// Something that must be given is empty, or must not be zero.
+    #[error("expected {expected}, got {got}")]
+    BadValue {
+        /// What was expected.
+        expected: &'static str,
+        /// What came.
+        got: String,
+    },
+    /// The name is in use.
+    #[error("the {what} name \"{name}\" is in use")]
+    NameTaken {
+        /// `product`, `order` or `operator`.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// The id is in use.
+    #[error("the {what} id {id} is in use")]
+    IdTaken {
+        /// `product`, `order`, `run` or `operator`.
+        what: &'static str,
+        /// The id.
+        id: String,
+    },
+    /// There is no such product that is not retired.
+    #[error("expected a product that is not retired, got {0}")]
+    NoLiveProduct(ProductId),
+    /// There is no such order that is open.
+    #[error("expected an order that is open, got {0}")]
+    NoOpenOrder(OrderId),
+    /// There is no such run that has not ended.
+    #[error("expected a run that has not ended, got {0}")]
+    NoOpenRun(RunId),
+    /// There is no such unit.
+    #[error("expected a unit that the journal knows, got {}", .0.0)]
+    NoUnit(DeviceIdText),
+    /// The unit was set apart, and only a release lets a run go on with it.
+    #[error("unit {} is {}; a run goes on with it only after it was released", .device_id.0, .state.name())]
+    UnitSetApart {
+        /// The unit.
+        device_id: DeviceIdText,
+        /// `Quarantined` or `Scrapped`.
+        state: UnitState,
+    },
+    /// A scrapped unit is out for good: it is neither released nor scrapped again.
+    #[error("expected a unit that was not scrapped, unit {} was", .0.0)]
+    ScrappedForGood(DeviceIdText),
+    /// The run was on one unit and now is on another.
+    #[error("run {run} is on unit {}, the change names unit {}", .expected.0, .got.0)]
+    OtherDevice {
+        /// The run.
+        run: RunId,
+        /// The unit of the run.
+        expected: DeviceIdText,
+        /// The unit in the change.
+        got: DeviceIdText,
+    },
+    /// Another run is on the unit.
+    #[error("unit {} is in run {other} at this moment", .device_id.0)]
+    UnitBusy {
+        /// The unit.
+        device_id: DeviceIdText,
+        /// The run that it is in.
+        other: RunId,
+    },
+    /// The unit is known by another serial, or the serial belongs to another unit.
+    #[error("serial \"{serial}\" was scanned for unit {}, but {known}", .device_id.0)]
+    SerialMismatch {
+        /// The unit on the bench.
+        device_id: DeviceIdText,
+        /// The serial that was scanned.
+        serial: String,
+        /// What the journal knows instead.
+        known: String,
+    },
+    /// The order has all its units.
+    #[error("order {order} is for {quantity} units, and all of them are finished")]
+    OrderFilled {
+        /// The order.
+        order: OrderId,
+        /// Its quantity.
+        quantity: u32,
+    },
+    /// A run can't end like that.
+    #[error("a run that {} needs {needs}", .result.name())]
+    BadEnd {
+        /// How it ended.
+        result: RunResult,
+        /// What is missing or too much.
+        needs: &'static str,
+    },
+}
+
+impl JournalError {
+    /// The failure of a run that met this error; `None` where it isn't about the run, and the line stops.
+    #[must_use]
+    pub const fn failure_code(&self) -> Option<FailureCode> {
+        match self {
+            Self::UnitSetApart {
+                state: UnitState::Scrapped,
+                ..
+            } => Some(FailureCode::Scrapped),
+            Self::UnitSetApart { .. } => Some(FailureCode::Quarantined),
+            Self::OtherDevice { .. } => Some(FailureCode::DeviceIdMismatch),
+            Self::UnitBusy { .. } => Some(FailureCode::UnitBusy),
+            Self::SerialMismatch { .. } => Some(FailureCode::SerialMismatch),
+            Self::OrderFilled { .. } => Some(FailureCode::OrderFilled),
+            _ => None,
+        }
+    }
+}
+
+/// Names what was being done when the database failed.
+pub(super) fn database(doing: &'static str) -> impl FnOnce(sqlx::Error) -> JournalError {
+    move |source| JournalError::Database { doing, source }
+}

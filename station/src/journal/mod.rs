@@ -1,0 +1,223 @@
+//! The station's own durable store: every change is one entry with its audit leaf, and what the changes amount to is kept beside them
+//! so that it can be asked.
+//!
+//! SQLite in write-ahead mode with `synchronous=FULL`. One task writes; it takes whatever waits into one transaction (one fsync, one
+//! signed checkpoint), so that many slots share the cost. A commit that returns is on disk, under a checkpoint that covers it. Readers
+//! never wait for the writer. All SQL of the journal is in this module.
+//!
+//! The rules that every change is held against are in `rules`; they work on what the writer holds in memory, so that a request that
+//! is refused never reaches the database.
+
+mod bulk;
+mod clock;
+mod error;
+mod idempotency;
+mod model;
+mod open;
+mod prefetch;
+mod prepared;
+mod question;
+mod reader;
+mod request;
+mod row;
+mod rules;
+mod state;
+mod store;
+mod unit_rules;
+mod verify;
+mod view;
+mod writer;
+
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::{Arc, RwLock};
+
+use tokio::sync::{mpsc, oneshot};
+
+pub use error::JournalError;
+pub use model::{
+    Alarm, Committed, Idempotency, InterruptedRun, Operator, OrderCounts, StepEvent, Unit,
+    UnitFilter,
+};
+pub use reader::JournalReader;
+
+use crate::audit::{CheckpointSigner, VerifierKey};
+use crate::record::Change;
+use prepared::Prepared;
+use request::{CommitRequest, Reply, Request};
+
+/// The most changes in one commit. A run has about twenty.
+pub const CHANGES_MAX: usize = 256;
+
+/// The longest idempotency key, in bytes.
+pub const IDEMPOTENCY_KEY_MAX: usize = 256;
+
+/// How many requests may wait; whoever comes then waits for a place.
+const WAITING_MAX: usize = 1_024;
+
+/// A handle on the journal. Clones share the one writer; it ends when the last of them is dropped or [`close`](Self::close)d.
+///
+/// Questions are those of [`JournalReader`].
+#[derive(Clone, Debug)]
+pub struct Journal {
+    reader: JournalReader,
+    requests: mpsc::Sender<Request>,
+    latest: Arc<RwLock<Arc<str>>>,
+    key: VerifierKey,
+}
+
+impl Deref for Journal {
+    type Target = JournalReader;
+
+    fn deref(&self) -> &JournalReader {
+        &self.reader
+    }
+}
+
+impl Journal {
+    /// Opens the journal at `path` and makes it where there is none. Must be called inside a tokio runtime; the caller sees to it that
+    /// only one process does this at a time.
+    ///
+    /// `origin` is the log's name, for ever. The stored tree head must carry `signer`'s signature.
+    ///
+    /// # Errors
+    /// [`JournalError`] where the file can't be opened, needs newer software, is damaged, or was signed by another key.
+    pub async fn open(
+        path: &Path,
+        signer: CheckpointSigner,
+        origin: &str,
+    ) -> Result<Self, JournalError> {
+        let (writer, reader) = open::open(path, signer, origin).await?;
+        let (requests, receiver) = mpsc::channel(WAITING_MAX);
+        let journal = Self {
+            reader,
+            requests,
+            latest: Arc::clone(&writer.latest),
+            key: writer.key.clone(),
+        };
+        tokio::spawn(writer.run(receiver));
+        Ok(journal)
+    }
+
+    /// Writes the changes, all or none of them, in their order. Returns when they are on disk under a signed checkpoint.
+    ///
+    /// # Errors
+    /// [`JournalError`] where a rule refuses one of them (nothing is written), or [`JournalError::Stopped`].
+    pub async fn commit(&self, changes: Vec<Change>) -> Result<Committed, JournalError> {
+        self.commit_with(changes, None).await
+    }
+
+    /// Adds an operator. The log gets the id and the role only.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit); [`JournalError::NameTaken`] where there is one of this name.
+    pub async fn add_operator(&self, operator: Operator) -> Result<Committed, JournalError> {
+        let change = Change::OperatorAdded {
+            operator: operator.id.clone(),
+            role: operator.role.clone(),
+        };
+        self.commit_with(vec![change], Some(operator)).await
+    }
+
+    async fn commit_with(
+        &self,
+        changes: Vec<Change>,
+        operator: Option<Operator>,
+    ) -> Result<Committed, JournalError> {
+        if changes.is_empty() || changes.len() > CHANGES_MAX {
+            return Err(JournalError::ChangeCount {
+                limit: CHANGES_MAX,
+                got: changes.len(),
+            });
+        }
+        let changes: Result<Vec<_>, _> = changes.into_iter().map(Prepared::new).collect();
+        let changes = changes?;
+        self.ask(|reply| {
+            Request::Commit(CommitRequest {
+                changes,
+                operator,
+                reply,
+            })
+        })
+        .await
+    }
+
+    /// The runs that have no end: right after opening, those that were interrupted. They stay open until each is ended by a
+    /// [`Change::RunEnded`]; a new run may take over their units before.
+    ///
+    /// # Errors
+    /// [`JournalError`] where the database fails or is damaged.
+    pub async fn recover(&self) -> Result<Vec<InterruptedRun>, JournalError> {
+        self.reader.unfinished_runs().await
+    }
+
+    /// The latest signed checkpoint. It is on disk.
+    #[must_use]
+    pub fn checkpoint(&self) -> Arc<str> {
+        self.latest.read().map_or_else(
+            |poisoned| Arc::clone(&poisoned.into_inner()),
+            |latest| Arc::clone(&latest),
+        )
+    }
+
+    /// The key that checkpoints are verified with.
+    #[must_use]
+    pub const fn verifier_key(&self) -> &VerifierKey {
+        &self.key
+    }
+
+    /// Notes that a request with this key begins, or tells what became of it.
+    ///
+    /// # Errors
+    /// [`JournalError::BadValue`] where the key is empty or longer than [`IDEMPOTENCY_KEY_MAX`], or [`JournalError::Stopped`].
+    pub async fn idempotency_begin(
+        &self,
+        key: &str,
+        request_digest: [u8; 32],
+    ) -> Result<Idempotency, JournalError> {
+        if key.is_empty() || key.len() > IDEMPOTENCY_KEY_MAX {
+            return Err(JournalError::BadValue {
+                expected: "an idempotency key of 1 to 256 bytes",
+                got: format!("{} bytes", key.len()),
+            });
+        }
+        let key = key.to_owned();
+        self.ask(|reply| Request::IdempotencyBegin {
+            key,
+            request_digest,
+            reply,
+        })
+        .await
+    }
+
+    /// Stores the result of a request that began. The first result stays.
+    ///
+    /// # Errors
+    /// [`JournalError::BadValue`] where no request began with this key, or [`JournalError::Stopped`].
+    pub async fn idempotency_finish(&self, key: &str, result: &str) -> Result<(), JournalError> {
+        let (key, result) = (key.to_owned(), result.to_owned());
+        self.ask(|reply| Request::IdempotencyFinish { key, result, reply })
+            .await
+    }
+
+    /// Ends the writer. Everything that was asked for before is on disk when this returns; other handles find the journal stopped.
+    ///
+    /// # Errors
+    /// [`JournalError`] where the database can't be closed in good order.
+    pub async fn close(self) -> Result<(), JournalError> {
+        self.reader.pool.close().await;
+        self.ask(|reply| Request::Close { reply }).await
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, JournalError> {
+        let stopped = || JournalError::Stopped {
+            cause: "the journal was closed".to_owned(),
+        };
+        let (reply, answer) = oneshot::channel();
+        self.requests
+            .send(request(reply))
+            .await
+            .map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+}

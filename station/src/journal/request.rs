@@ -1,0 +1,39 @@
+//! What reaches the writer.
+
+use tokio::sync::oneshot;
+
+use super::JournalError;
+use super::model::{Committed, Idempotency, Operator};
+use super::prepared::Prepared;
+
+/// Where an answer goes.
+pub(super) type Reply<T> = oneshot::Sender<Result<T, JournalError>>;
+
+/// Changes that are taken all or not at all.
+#[derive(Debug)]
+pub(super) struct CommitRequest {
+    pub(super) changes: Vec<Prepared>,
+    /// The row of an operator whose addition is among the changes.
+    pub(super) operator: Option<Operator>,
+    pub(super) reply: Reply<Committed>,
+}
+
+/// One request.
+#[derive(Debug)]
+pub(super) enum Request {
+    Commit(CommitRequest),
+    IdempotencyBegin {
+        key: String,
+        request_digest: [u8; 32],
+        reply: Reply<Idempotency>,
+    },
+    IdempotencyFinish {
+        key: String,
+        result: String,
+        reply: Reply<()>,
+    },
+    /// Everything before it is on disk when the answer comes, and nothing after it is taken.
+    Close {
+        reply: Reply<()>,
+    },
+}

@@ -1,0 +1,101 @@
+//! The state as one request sees it: what it has changed itself lies over what stands.
+
+use super::JournalError;
+use super::state::{Facts, Layer, OpenRun, OrderRow, UnitRow};
+use crate::record::{DeviceIdText, OrderId, OrderState, Product, ProductId, RunId, UnitState};
+
+/// A request's view. Dropping it drops all that the request did.
+pub(super) struct View<'a> {
+    pub(super) base: &'a Layer,
+    pub(super) facts: &'a Facts,
+    pub(super) draft: Layer,
+    /// The time of the batch, in milliseconds since 1970.
+    pub(super) now_ms: u64,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(base: &'a Layer, facts: &'a Facts, now_ms: u64) -> Self {
+        Self {
+            base,
+            facts,
+            draft: Layer::default(),
+            now_ms,
+        }
+    }
+
+    pub(super) fn product(&self, id: ProductId) -> Option<&Product> {
+        self.draft
+            .products
+            .get(&id)
+            .or_else(|| self.base.products.get(&id))
+    }
+
+    /// A product that is not retired.
+    pub(super) fn live_product(&self, id: ProductId) -> Result<&Product, JournalError> {
+        self.product(id)
+            .filter(|product| product.retired_at_ms.is_none())
+            .ok_or(JournalError::NoLiveProduct(id))
+    }
+
+    pub(super) fn order(&self, id: OrderId) -> Option<&OrderRow> {
+        self.draft
+            .orders
+            .get(&id)
+            .or_else(|| self.base.orders.get(&id))
+    }
+
+    /// An order that is not closed.
+    pub(super) fn open_order(&self, id: OrderId) -> Result<&OrderRow, JournalError> {
+        self.order(id)
+            .filter(|row| row.order.state == OrderState::Open)
+            .ok_or(JournalError::NoOpenOrder(id))
+    }
+
+    pub(super) fn run(&self, id: RunId) -> Option<&OpenRun> {
+        self.draft.runs.get(&id).or_else(|| self.base.runs.get(&id))
+    }
+
+    /// A run that has not ended, to be changed.
+    pub(super) fn open_run(&self, id: RunId) -> Result<OpenRun, JournalError> {
+        self.run(id)
+            .filter(|run| run.end.is_none())
+            .cloned()
+            .ok_or(JournalError::NoOpenRun(id))
+    }
+
+    pub(super) fn unit(&self, id: DeviceIdText) -> Option<&UnitRow> {
+        self.draft
+            .units
+            .get(&id)
+            .or_else(|| self.base.units.get(&id))
+            .and_then(Option::as_ref)
+    }
+
+    pub(super) fn known_unit(&self, id: DeviceIdText) -> Result<UnitRow, JournalError> {
+        self.unit(id).cloned().ok_or(JournalError::NoUnit(id))
+    }
+
+    pub(super) fn put_unit(&mut self, mut row: UnitRow) {
+        row.unit.changed_at_ms = self.now_ms;
+        self.draft.units.insert(row.unit.device_id, Some(row));
+    }
+
+    /// The living unit of the product that has this serial, also one that got it in this batch.
+    pub(super) fn serial_owner(&self, product: ProductId, serial: &str) -> Option<DeviceIdText> {
+        let holds = |row: &&UnitRow| {
+            row.unit.product == Some(product)
+                && row.unit.serial.as_deref() == Some(serial)
+                && row.unit.state != UnitState::Scrapped
+        };
+        let here = self.draft.units.values().chain(self.base.units.values());
+        if let Some(row) = here.flatten().find(holds) {
+            return Some(row.unit.device_id);
+        }
+        // What the database says of a unit counts only where nothing newer is in memory.
+        self.facts
+            .serial_owners
+            .get(&(product, serial.to_owned()))
+            .copied()
+            .filter(|owner| self.unit(*owner).is_none())
+    }
+}
