@@ -72,6 +72,21 @@ impl AgentImage {
     pub fn for_platform(platform: Platform) -> Result<Self, ImageError> {
         find(platform, MANIFEST, IMAGES)
     }
+
+    /// What stands for the agent's image in a simulated unit of this chip.
+    #[must_use]
+    pub fn simulated(platform: Platform) -> Self {
+        let bytes = keyline_virtual_unit::sim::AGENT_IMAGE;
+        Self {
+            platform,
+            version: keyline_agent::AGENT_VERSION,
+            load_address: 0,
+            bytes: bytes.to_vec(),
+            digest: keyline_virtual_unit::sim::image_digest(bytes),
+            rtt_address: 0,
+            residence: Residence::Flash,
+        }
+    }
 }
 
 fn find(

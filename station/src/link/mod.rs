@@ -10,10 +10,12 @@ use keyline_protocol::identity::{DeviceId, Digest, Platform};
 mod error;
 mod image;
 mod serial;
+mod sim;
 
 pub use error::LinkError;
 pub use image::ImageError;
 pub use serial::SerialTarget;
+pub use sim::SimTarget;
 
 /// An agent image, as the station loads and measures it.
 #[derive(Clone, Debug, PartialEq, Eq)]
