@@ -1,0 +1,4 @@
+//! Units without hardware: the agent in process (`sim`), and real firmware on an emulated chip (`qemu`).
+
+pub mod qemu;
+pub mod sim;
