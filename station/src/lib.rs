@@ -16,6 +16,7 @@ pub mod key_pool;
 pub mod link;
 pub mod operator;
 pub mod record;
+pub mod registry;
 pub mod secret;
 pub mod session;
 pub mod signature;

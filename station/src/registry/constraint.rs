@@ -1,0 +1,83 @@
+//! What an error of a database means, on both engines.
+
+use sqlx::error::{DatabaseError, ErrorKind};
+
+use super::RegistryError;
+
+/// What to do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// Somebody else wrote at the same time: read anew, decide anew.
+    Lost,
+    /// The connection is gone.
+    Disconnected,
+    /// Anything else: trying again does not help.
+    Broken,
+}
+
+/// The uniqueness that can only be broken by somebody who writes at the same time: each is looked at before it is written.
+///
+/// PostgreSQL names the constraint; SQLite says `UNIQUE constraint failed: table.column, …`, and for an index over an expression or
+/// with a condition the same, so that the columns tell which one it was.
+const RACES: [(&str, &str); 6] = [
+    ("key_claim_pkey", "key_claim.fingerprint"),
+    ("pin_pkey", "pin.device_id, pin.fingerprint"),
+    ("pin_one_pending", "pin.device_id"),
+    ("pin_one_active", "pin.device_id"),
+    (
+        "pin_history_pkey",
+        "pin_history.device_id, pin_history.sequence",
+    ),
+    ("proof_pkey", "proof.nonce"),
+];
+
+/// PostgreSQL: 40001 serialization failure, 40P01 deadlock (PostgreSQL manual, appendix A). SQLite: 5 busy, 6 locked, and 5's extended
+/// codes 261 and 517 (SQLite: Result and Error Codes).
+const LOST_CODES: [&str; 6] = ["40001", "40P01", "5", "6", "261", "517"];
+
+/// What an error means.
+pub(super) fn meaning(error: &sqlx::Error) -> Meaning {
+    match error {
+        sqlx::Error::Database(error) => meaning_of_answer(error.as_ref()),
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => Meaning::Disconnected,
+        _ => Meaning::Broken,
+    }
+}
+
+fn meaning_of_answer(error: &dyn DatabaseError) -> Meaning {
+    let code = error.code().unwrap_or_default();
+    if LOST_CODES.contains(&&*code) || error.message().contains("database is locked") {
+        return Meaning::Lost;
+    }
+    if error.kind() == ErrorKind::UniqueViolation && is_race(error) {
+        return Meaning::Lost;
+    }
+    // Class 08: connection exception; 57P01 to 57P03: the server is shutting down or starting.
+    if code.starts_with("08") || code.starts_with("57P0") {
+        return Meaning::Disconnected;
+    }
+    Meaning::Broken
+}
+
+fn is_race(error: &dyn DatabaseError) -> bool {
+    let text = error
+        .message()
+        .rsplit_once("UNIQUE constraint failed: ")
+        .map(|(_, columns)| columns);
+    RACES
+        .iter()
+        .any(|(name, columns)| error.constraint() == Some(name) || text == Some(columns))
+}
+
+/// The error for whoever asked.
+pub(super) fn explained(doing: &'static str) -> impl FnOnce(sqlx::Error) -> RegistryError {
+    move |source| match meaning(&source) {
+        Meaning::Disconnected => RegistryError::Unreachable { doing, source },
+        Meaning::Lost | Meaning::Broken => RegistryError::Database { doing, source },
+    }
+}

@@ -1,0 +1,196 @@
+//! Why the registry refuses.
+
+use crate::record::{DeviceIdText, FailureCode};
+
+/// Why the registry refuses, or can't answer. A refusal leaves nothing behind but, where it may mean a clone, an alarm.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// The address of the registry is none.
+    #[error(
+        "expected a registry address sqlite:PATH or postgres://…, got one that begins with \"{scheme}\""
+    )]
+    BadAddress {
+        /// What stands before the colon; never more, for there may be a password in it.
+        scheme: String,
+    },
+    /// The database can't be reached, or was lost.
+    #[error("the registry can't be reached while {doing}")]
+    Unreachable {
+        /// What was being done.
+        doing: &'static str,
+        /// What the database said.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The database answered with an error of its own.
+    #[error("the registry's database failed while {doing}")]
+    Database {
+        /// What was being done.
+        doing: &'static str,
+        /// What the database said.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The database is busy with others, again and again.
+    #[error("the registry was busy with other stations in {attempts} attempts")]
+    Busy {
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// The registry was closed, or its task has ended.
+    #[error("the registry was closed")]
+    Closed,
+    /// The schema could not be brought up to date.
+    #[error("the registry's schema could not be brought up to date")]
+    Migration(#[source] sqlx::migrate::MigrateError),
+    /// The registry says that this software is too old for it.
+    #[error(
+        "the registry needs a client of schema version {needed} or newer, this one knows {ours}"
+    )]
+    TooNew {
+        /// The oldest version that may write.
+        needed: i64,
+        /// This software's.
+        ours: i64,
+    },
+    /// What is stored contradicts itself.
+    #[error("the registry is damaged: {what}: expected {expected}, found {found}")]
+    Damaged {
+        /// Where.
+        what: &'static str,
+        /// What should stand there.
+        expected: &'static str,
+        /// What stands there.
+        found: String,
+    },
+    /// The public key is none of the algorithm that it is said to be.
+    #[error("expected an SPKI DER public key of algorithm {algorithm}, {problem}")]
+    BadPublicKey {
+        /// The algorithm's name.
+        algorithm: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The signature over the claim is not by the key that is claimed.
+    #[error("the signature over the claim for unit {} is not by the claimed key {}", .device_id.0, hex::encode(.fingerprint))]
+    PossessionNotShown {
+        /// The unit.
+        device_id: DeviceIdText,
+        /// The claimed key.
+        fingerprint: [u8; 32],
+    },
+    /// The proof's nonce is not made from a checkpoint and random bytes.
+    #[error("expected a nonce that is SHA-256(checkpoint digest ‖ random), got {}", hex::encode(.nonce))]
+    BadNonce {
+        /// The nonce.
+        nonce: [u8; 32],
+    },
+    /// The nonce has proven something else.
+    #[error("the nonce {} has been used for another proof", hex::encode(.nonce))]
+    NonceUsed {
+        /// The nonce.
+        nonce: [u8; 32],
+    },
+    /// The proof does not verify with the claimed key.
+    #[error("the proof of unit {} does not verify with its claimed key {}", .device_id.0, hex::encode(.fingerprint))]
+    ProofInvalid {
+        /// The unit.
+        device_id: DeviceIdText,
+        /// The claimed key.
+        fingerprint: [u8; 32],
+    },
+    /// The proof speaks of something else than the claim.
+    #[error("the proof of unit {} and its claim differ in the {what}", .device_id.0)]
+    ProofDiffersFromClaim {
+        /// The unit.
+        device_id: DeviceIdText,
+        /// What differs.
+        what: &'static str,
+    },
+    /// A MAC can stand for a proof only where the key is one that small chips can't sign with.
+    #[error("expected a signature, because a {algorithm} key can sign on every chip; got a MAC")]
+    WeakNotAllowed {
+        /// The algorithm's name.
+        algorithm: &'static str,
+    },
+    /// Nobody has claimed this key.
+    #[error("expected a claim for key {}, there is none", hex::encode(.fingerprint))]
+    NotClaimed {
+        /// The key.
+        fingerprint: [u8; 32],
+    },
+    /// The device has no active pin.
+    #[error("expected an active pin of unit {}, there is none", .0.0)]
+    NotPinned(DeviceIdText),
+    /// The key belongs to another device, for ever.
+    #[error("key {} belongs to unit {}", hex::encode(.fingerprint), .owner.0)]
+    KeyBelongsToAnother {
+        /// The key.
+        fingerprint: [u8; 32],
+        /// Whose it is.
+        owner: DeviceIdText,
+    },
+    /// The device is trusted with another key.
+    #[error("unit {} is pinned to key {}", .device_id.0, hex::encode(.active))]
+    DeviceHasAnotherKey {
+        /// The device.
+        device_id: DeviceIdText,
+        /// Its active key.
+        active: [u8; 32],
+    },
+    /// The device had a key that was revoked; only a rework gives it a new one.
+    #[error("the key of unit {} was revoked; only a rework order gives it a new one", .0.0)]
+    NeedsRework(DeviceIdText),
+    /// The key was superseded before it proved itself.
+    #[error("key {} was superseded by a newer one and never returns", hex::encode(.fingerprint))]
+    KeyBurnt {
+        /// The key.
+        fingerprint: [u8; 32],
+    },
+    /// The key was revoked.
+    #[error("key {} was revoked and never returns", hex::encode(.fingerprint))]
+    KeyRevoked {
+        /// The key.
+        fingerprint: [u8; 32],
+    },
+}
+
+impl RegistryError {
+    /// The failure of a run that met this error.
+    #[must_use]
+    pub const fn failure_code(&self) -> FailureCode {
+        match self {
+            Self::Unreachable { .. } | Self::Busy { .. } | Self::Closed => {
+                FailureCode::RegistryUnreachable
+            }
+            Self::BadAddress { .. }
+            | Self::Database { .. }
+            | Self::Migration(_)
+            | Self::TooNew { .. }
+            | Self::Damaged { .. }
+            | Self::NotClaimed { .. }
+            | Self::NotPinned(_) => FailureCode::RegistryRefused,
+            Self::BadPublicKey { .. } => FailureCode::KeyUnsuitable,
+            Self::PossessionNotShown { .. } => FailureCode::PossessionFailed,
+            Self::BadNonce { .. }
+            | Self::NonceUsed { .. }
+            | Self::ProofInvalid { .. }
+            | Self::ProofDiffersFromClaim { .. }
+            | Self::WeakNotAllowed { .. } => FailureCode::ProofInvalid,
+            Self::KeyBelongsToAnother { .. } => FailureCode::KeyBelongsToAnother,
+            Self::DeviceHasAnotherKey { .. } => FailureCode::DeviceHasAnotherKey,
+            Self::NeedsRework(_) | Self::KeyBurnt { .. } | Self::KeyRevoked { .. } => {
+                FailureCode::KeyRevoked
+            }
+        }
+    }
+
+    /// Whether trying again later may succeed, with nothing changed.
+    #[must_use]
+    pub const fn is_temporary(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::Busy { .. } | Self::Closed
+        )
+    }
+}

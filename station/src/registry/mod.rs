@@ -1,0 +1,120 @@
+//! Which public key belongs to which device: claims, pins and their history, in the cloud's database.
+//!
+//! A claim enters a key with the signature that shows its possession; it is not trusted. A proof turns the claim into the device's
+//! active pin; the registry verifies it by itself, from the claimed key. One public key belongs to one device id for ever, one device
+//! has at most one pending claim and one active pin, and history only grows.
+//!
+//! SQLite and PostgreSQL run the same statements, through one connection that takes whatever waits into one transaction: read what the
+//! requests name, decide in memory, write, commit. Where others write at the same time, the transaction is serializable and is carried
+//! out anew if it lost. All SQL of the registry is in this module.
+
+mod bulk;
+mod connect;
+mod constraint;
+mod decide;
+mod error;
+mod key;
+mod known;
+mod model;
+mod question;
+mod request;
+mod store;
+mod verify;
+mod writer;
+
+use sqlx::AnyPool;
+use tokio::sync::{mpsc, oneshot};
+
+pub use error::RegistryError;
+pub use model::{PinEvent, PinEventKind, RegistryAlarm};
+
+use crate::record::{Claim, ClaimReceipt, DeviceIdText, PinReceipt, Proof};
+use request::{Act, Outcome, Request};
+
+/// How many requests may wait; whoever comes then waits for a place.
+const WAITING_MAX: usize = 4_096;
+
+/// A handle on the registry. Clones share the one connection that writes.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    pool: AnyPool,
+    requests: mpsc::Sender<Request>,
+}
+
+impl Registry {
+    /// Opens the registry at `sqlite:PATH` (made where there is none) or `postgres://…` and brings its schema up to date. Must be
+    /// called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`RegistryError`] where the address is none, the database can't be reached, or this software is too old for it.
+    pub async fn connect(url: &str) -> Result<Self, RegistryError> {
+        let (writer, pool) = connect::connect(url).await?;
+        let (requests, receiver) = mpsc::channel(WAITING_MAX);
+        tokio::spawn(writer.run(receiver));
+        Ok(Self { pool, requests })
+    }
+
+    /// Enters a public key as pending, after checking that its private key signed the claim. The same claim again is accepted, with
+    /// `already`; a pending claim of the same device that never proved itself is superseded, and its key burnt.
+    ///
+    /// # Errors
+    /// [`RegistryError`], one variant a reason; [`RegistryError::failure_code`] says what the line does.
+    pub async fn claim(&self, claim: Claim) -> Result<ClaimReceipt, RegistryError> {
+        verify::claim(&claim)?;
+        match self.ask(Act::Claim(Box::new(claim))).await? {
+            Outcome::Claimed(receipt) => Ok(receipt),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    /// Verifies a proof and makes the claimed key the device's active pin. The same pin again is accepted, with `already`.
+    ///
+    /// A weak proof, whose MAC nobody but the station could check, is accepted for RSA keys only, and the pin is marked weak.
+    ///
+    /// # Errors
+    /// [`RegistryError`], one variant a reason; [`RegistryError::failure_code`] says what the line does.
+    pub async fn pin(&self, proof: Proof) -> Result<PinReceipt, RegistryError> {
+        verify::proof(&proof)?;
+        match self.ask(Act::Pin(Box::new(proof))).await? {
+            Outcome::Pinned(receipt) => Ok(receipt),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    /// Revokes the device's active pin and gives the revoked key's fingerprint. Whether `operator` may do so is the caller's to check.
+    ///
+    /// # Errors
+    /// [`RegistryError::NotPinned`] where there is no active pin.
+    pub async fn revoke(
+        &self,
+        device_id: DeviceIdText,
+        reason: &str,
+        operator: &str,
+    ) -> Result<[u8; 32], RegistryError> {
+        let act = Act::Revoke {
+            device_id,
+            reason: reason.to_owned(),
+            operator: operator.to_owned(),
+        };
+        match self.ask(act).await? {
+            Outcome::Revoked(fingerprint) => Ok(fingerprint),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    /// Waits until everything that was asked for before is answered, and lets go of the database. Other handles find it closed.
+    pub async fn close(self) {
+        // Where the writer has ended already there is nothing to wait for.
+        let _ = self.ask(Act::Close).await;
+        self.pool.close().await;
+    }
+
+    async fn ask(&self, act: Act) -> Result<Outcome, RegistryError> {
+        let (reply, answer) = oneshot::channel();
+        self.requests
+            .send(Request { act, reply })
+            .await
+            .map_err(|_| RegistryError::Closed)?;
+        answer.await.map_err(|_| RegistryError::Closed)?
+    }
+}

@@ -1,0 +1,150 @@
+//! The one connection that writes. It takes everything that waits into one transaction; a conflict in a batch is refused before
+//! anything is written, so that it doesn't hurt the others.
+
+use std::time::Duration;
+
+use sqlx::any::AnyConnectOptions;
+use sqlx::{AnyConnection, ConnectOptions, Connection};
+use tokio::sync::mpsc;
+
+use super::RegistryError;
+use super::constraint::{Meaning, explained, meaning};
+use super::decide::Decision;
+use super::known::Writes;
+use super::request::{Act, Outcome, Request};
+use super::store::{self, StoreError};
+
+/// How many requests one transaction takes at most.
+const BATCH_MAX: usize = 512;
+
+/// How often a transaction that lost against another station is tried: with the waits below, for about a second and a half.
+const ATTEMPTS_MAX: u32 = 10;
+
+/// The first wait between attempts; it doubles up to 256 ms, and a random part of as much again is added.
+const WAIT: Duration = Duration::from_millis(2);
+
+const DOING: &str = "writing claims and pins";
+
+/// The writer and its connection.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) options: AnyConnectOptions,
+    /// `BEGIN` as the engine wants it, so that no other transaction can come between reading and writing.
+    pub(super) begin: &'static str,
+    pub(super) connection: Option<AnyConnection>,
+}
+
+/// What each request of a batch gets.
+type Outcomes = Vec<Result<Outcome, RegistryError>>;
+
+impl Writer {
+    /// Serves until it is told to close or nobody can ask any more.
+    pub(super) async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        let mut batch = Vec::with_capacity(BATCH_MAX);
+        let mut closing = false;
+        while !closing && requests.recv_many(&mut batch, BATCH_MAX).await > 0 {
+            closing = batch
+                .iter()
+                .any(|request| matches!(request.act, Act::Close));
+            let outcomes = self.carry_out(&batch).await;
+            for (request, outcome) in batch.drain(..).zip(outcomes) {
+                // Whoever asked may have gone away.
+                let _ = request.reply.send(outcome);
+            }
+        }
+        if let Some(connection) = self.connection.take()
+            && let Err(error) = connection.close().await
+        {
+            tracing::warn!(registry.error = %error, "the registry was not closed in good order");
+        }
+    }
+
+    /// Carries out a batch; where the batch as a whole can't be written, each request alone, so that one doesn't hurt the others.
+    async fn carry_out(&mut self, batch: &[Request]) -> Outcomes {
+        match self.transact(batch).await {
+            Ok(outcomes) => outcomes,
+            Err(error) if batch.len() == 1 || error.is_temporary() => {
+                let others = batch.iter().skip(1).map(|_| Err(again(&error)));
+                let mut outcomes: Outcomes = others.collect();
+                outcomes.insert(0, Err(error));
+                outcomes
+            }
+            Err(_) => {
+                let mut outcomes = Vec::with_capacity(batch.len());
+                for request in batch {
+                    let alone = self.transact(std::slice::from_ref(request)).await;
+                    outcomes
+                        .push(alone.and_then(|mut one| one.pop().unwrap_or(Ok(Outcome::Closed))));
+                }
+                outcomes
+            }
+        }
+    }
+
+    /// One transaction, tried anew where it lost against another.
+    async fn transact(&mut self, batch: &[Request]) -> Result<Outcomes, RegistryError> {
+        for attempt in 0..ATTEMPTS_MAX {
+            let error = match self.attempt(batch).await {
+                Ok(outcomes) => return Ok(outcomes),
+                Err(error) => error,
+            };
+            // What state the transaction is in is not known: the next one gets a connection of its own.
+            self.connection = None;
+            match error {
+                StoreError::Damaged(what, expected, found) => {
+                    return Err(RegistryError::Damaged {
+                        what,
+                        expected,
+                        found,
+                    });
+                }
+                StoreError::Database(error) if meaning(&error) == Meaning::Lost => {
+                    tracing::debug!(registry.attempt = attempt, registry.error = %error, "lost against another station");
+                    let wait = WAIT.saturating_mul(1 << attempt.min(7));
+                    tokio::time::sleep(wait + wait.mul_f64(rand::random())).await;
+                }
+                StoreError::Database(error) => return Err(explained(DOING)(error)),
+            }
+        }
+        Err(RegistryError::Busy {
+            attempts: ATTEMPTS_MAX,
+        })
+    }
+
+    async fn attempt(&mut self, batch: &[Request]) -> Result<Outcomes, StoreError> {
+        let connection = match self.connection.take() {
+            Some(connection) => self.connection.insert(connection),
+            None => self.connection.insert(self.options.connect().await?),
+        };
+        sqlx::query(self.begin).execute(&mut *connection).await?;
+        let mut decision = Decision {
+            known: store::read(connection, batch).await?,
+            writes: Writes::default(),
+            now_ms: crate::clock::wall_ms(),
+        };
+        let outcomes = batch
+            .iter()
+            .map(|request| decision.decide(&request.act))
+            .collect();
+        if decision.writes.is_empty() {
+            sqlx::query("ROLLBACK").execute(&mut *connection).await?;
+            return Ok(outcomes);
+        }
+        store::write(connection, decision).await?;
+        sqlx::query("COMMIT").execute(&mut *connection).await?;
+        Ok(outcomes)
+    }
+}
+
+/// The same temporary error, for the others of a batch.
+fn again(error: &RegistryError) -> RegistryError {
+    match error {
+        RegistryError::Busy { attempts } => RegistryError::Busy {
+            attempts: *attempts,
+        },
+        other => RegistryError::Unreachable {
+            doing: DOING,
+            source: sqlx::Error::Protocol(other.to_string()),
+        },
+    }
+}
