@@ -34,15 +34,15 @@ const BP_COMP_WRITABLE: u32 = 0xDFFF_FFFD;
 
 /// Identification words of the components that a debugger meets on a Cortex-M0: Technical Reference Manual, chapter 9.
 const COMPONENTS: [(u32, u32); 35] = [
-    // The list itself: system control space, watchpoint unit, breakpoint unit.
+    // The list itself, made by Nordic (JEP106 bank 2, code 0x44): system control space, watchpoint and breakpoint unit.
     (0xE00F_F000, 0xFFF0_F003),
     (0xE00F_F004, 0xFFF0_2003),
     (0xE00F_F008, 0xFFF0_3003),
     (0xE00F_F00C, 0),
-    (0xE00F_FFD0, 0x04),
-    (0xE00F_FFE0, 0x71),
-    (0xE00F_FFE4, 0xB4),
-    (0xE00F_FFE8, 0x0B),
+    (0xE00F_FFD0, 0x02),
+    (0xE00F_FFE0, 0x01),
+    (0xE00F_FFE4, 0x40),
+    (0xE00F_FFE8, 0x0C),
     (0xE00F_FFF0, 0x0D),
     (0xE00F_FFF4, 0x10),
     (0xE00F_FFF8, 0x05),
@@ -146,17 +146,11 @@ impl CoreDebug {
         self.control &= !C_HALT;
     }
 
-    /// Notes a system reset; says whether the core must halt before its first instruction.
-    pub(super) fn reset(&mut self) -> Option<Cause> {
+    /// Notes a system reset, which clears the halt request; says whether the core halts before its first instruction.
+    pub(super) fn reset(&mut self) -> bool {
         self.reset_seen = true;
-        self.halted = false;
-        if !self.enabled() {
-            None
-        } else if self.exceptions & DEMCR_VC_CORERESET != 0 {
-            Some(Cause::ResetCatch)
-        } else {
-            (self.control & C_HALT != 0).then_some(Cause::Request)
-        }
+        self.leave();
+        self.enabled() && self.exceptions & DEMCR_VC_CORERESET != 0
     }
 
     /// The addresses of the halfwords before whose execution the core halts.
@@ -291,11 +285,11 @@ mod tests {
     #[test]
     fn a_reset_is_seen_once_and_caught_when_asked_for() {
         let mut core = enabled();
-        assert_eq!(core.reset(), None);
+        assert!(!core.reset());
         assert_ne!(core.read(DHCSR, false).unwrap() & S_RESET_ST, 0);
         assert_eq!(core.read(DHCSR, false).unwrap() & S_RESET_ST, 0);
         core.write(DEMCR, DEMCR_VC_CORERESET);
-        assert_eq!(core.reset(), Some(Cause::ResetCatch));
+        assert!(core.reset());
     }
 
     #[test]

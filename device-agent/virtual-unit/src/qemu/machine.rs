@@ -173,15 +173,13 @@ impl Machine {
     }
 
     /// Takes the power away: the process stands still, its memories are looked at, it ends.
-    pub(super) fn cut_power(mut self, retained: &mut Retained) -> Result<(), UnitError> {
-        if let Some(process) = i32::try_from(self.process.0.id())
-            .ok()
-            .and_then(Pid::from_raw)
-        {
-            // A process that is gone already kept what was looked at last.
+    pub(super) fn cut_power(mut self, retained: &mut Retained) {
+        let process = i32::try_from(self.process()).ok().and_then(Pid::from_raw);
+        if let Some(process) = process {
+            // A process that has ended by itself can't be stopped or looked at: it kept what was looked at last.
             let _ = kill_process(process, Signal::STOP);
+            let _ = self.look(retained);
         }
-        self.look(retained)
     }
 
     /// Says how the process ended, if it has, after a channel failed: it may take a moment.

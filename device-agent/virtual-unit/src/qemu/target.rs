@@ -90,12 +90,11 @@ impl Target {
     }
 
     /// Takes the power away; flash and user information registers are kept as of this moment.
-    pub(super) fn power_off(&mut self) -> Result<(), UnitError> {
+    pub(super) fn power_off(&mut self) {
         self.writes_left = None;
         self.unseen = false;
-        match self.machine.take() {
-            Some(machine) => machine.cut_power(&mut self.retained),
-            None => Ok(()),
+        if let Some(machine) = self.machine.take() {
+            machine.cut_power(&mut self.retained);
         }
     }
 
@@ -110,11 +109,10 @@ impl Target {
     }
 
     /// What the chip keeps, as of now.
-    pub(super) fn kept(&mut self) -> Result<&Retained, UnitError> {
-        if let Some(machine) = &mut self.machine {
-            machine.look(&mut self.retained)?;
-        }
-        Ok(&self.retained)
+    pub(super) fn kept(&mut self) -> &Retained {
+        self.unseen = self.machine.is_some();
+        self.look();
+        &self.retained
     }
 
     /// Changes what the chip keeps; only without power.
@@ -215,15 +213,17 @@ impl Target {
         self.protected = self.retained.protected();
         self.forget_core();
         self.locked_up = false;
-        match self.core.reset() {
-            Some(cause) => self.core.enter(cause),
-            None => self.resume()?,
+        if self.core.reset() {
+            self.core.enter(Cause::ResetCatch);
+            Ok(())
+        } else {
+            self.resume()
         }
-        Ok(())
     }
 
     /// Deals with a stop of the core.
     fn stopped(&mut self, stop: Stop) -> Result<(), BusError> {
+        tracing::trace!(?stop, "the core stopped");
         self.forget_core();
         match stop {
             Stop::GuestReset => self.finish_reset(),
@@ -251,7 +251,7 @@ impl Target {
         };
         self.writes_left = Some(left.saturating_sub(1));
         if left <= 1 {
-            self.power_off().map_err(|_| BusError::Lost)?;
+            self.power_off();
             return Err(BusError::Lost);
         }
         Ok(())

@@ -194,9 +194,9 @@ impl Unit {
     /// Takes the power away, now.
     ///
     /// # Errors
-    /// [`UnitError::Channel`] when the emulator had ended already; flash is then as it was looked at last.
+    /// [`UnitError::ThreadEnded`].
     pub fn power_off(&self) -> Result<(), UnitError> {
-        self.ask(|server| server.board.power_off())?
+        self.ask(|server| server.board.power_off())
     }
 
     /// Takes the power away and puts it back.
@@ -252,10 +252,10 @@ impl Unit {
     /// Reads flash raw, behind the debug port and the read-back protection, with or without power.
     ///
     /// # Errors
-    /// [`UnitError::FlashRange`], or [`UnitError::Channel`] when the emulator has ended unnoticed.
+    /// [`UnitError::FlashRange`].
     pub fn read_flash(&self, range: Range<u32>) -> Result<Vec<u8>, UnitError> {
         self.ask(move |server| {
-            let flash = &server.board.target.kept()?.flash;
+            let flash = &server.board.target.kept().flash;
             let size = u32::try_from(flash.len()).unwrap_or(u32::MAX);
             let (start, end) = (range.start, range.end);
             flash
@@ -268,9 +268,9 @@ impl Unit {
     /// Reads the user information registers raw: 256 bytes from 0x10001000 on.
     ///
     /// # Errors
-    /// [`UnitError::Channel`] when the emulator has ended unnoticed.
+    /// [`UnitError::ThreadEnded`].
     pub fn read_user_registers(&self) -> Result<Vec<u8>, UnitError> {
-        self.ask(|server| Ok(server.board.target.kept()?.user.to_vec()))?
+        self.ask(|server| server.board.target.kept().user.to_vec())
     }
 
     /// Makes the chip as it left the factory, by a power cycle: flash and user information registers erased.
@@ -279,7 +279,7 @@ impl Unit {
     /// As [`Self::power_cycle`].
     pub fn make_blank(&self) -> Result<(), UnitError> {
         self.ask(|server| {
-            server.board.power_off()?;
+            server.board.power_off();
             *server.board.target.kept_mut() = Retained::erased();
             server.board.power_on()
         })?
