@@ -154,7 +154,7 @@ fn start(arguments: &Arguments) -> Result<Vec<Unit>, ProgramError> {
     };
     (0..arguments.units)
         .map(|number| {
-            let numbered = (0x4B45_594C_0000_0000 | u64::from(number) + 1).to_be_bytes();
+            let numbered = (0x4B45_594C_0000_0001 + u64::from(number)).to_be_bytes();
             let id = arguments.ids.get(usize::from(number)).copied();
             let mut options = UnitOptions::new(id.unwrap_or(numbered));
             options.chip = arguments.chip.model();
@@ -174,11 +174,7 @@ fn port(first: u16, number: u16) -> Result<u16, ProgramError> {
 }
 
 fn describe(unit: &Unit, as_json: bool) -> String {
-    let id: String = unit
-        .device_id()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let id = format!("{:016x}", u64::from_be_bytes(unit.device_id()));
     let serial = unit.serial_path().display().to_string();
     if as_json {
         json!({"probe": unit.selector(), "serial": serial, "device_id": id}).to_string()

@@ -28,7 +28,7 @@ const DEMCR_VC_CORERESET: u32 = 1 << 0;
 const DEMCR_WRITABLE: u32 = 0x0100_0401;
 const BP_CTRL_KEY: u32 = 1 << 1;
 const BP_CTRL_ENABLE: u32 = 1 << 0;
-/// BP_CTRL as it reads: four comparators.
+/// `BP_CTRL` as it reads: four comparators.
 const BP_CTRL_COUNT: u32 = 4 << 4;
 const BP_COMP_WRITABLE: u32 = 0xDFFF_FFFD;
 
@@ -224,12 +224,11 @@ impl CoreDebug {
             AIRCR if value >> 16 == AIRCR_KEY && value & AIRCR_SYSRESETREQ != 0 => {
                 Action::SystemReset
             }
-            AIRCR => Action::Nothing,
             BP_CTRL if value & BP_CTRL_KEY != 0 => {
                 self.comparators_enabled = value & BP_CTRL_ENABLE != 0;
                 Action::Breakpoints
             }
-            BP_CTRL => Action::Nothing,
+            AIRCR | BP_CTRL => Action::Nothing,
             BP_COMP_FIRST..=BP_COMP_LAST => {
                 self.comparators[comparator_index(address)] = value & BP_COMP_WRITABLE;
                 Action::Breakpoints
@@ -252,11 +251,10 @@ impl CoreDebug {
         let halt = self.control & C_HALT != 0;
         match (self.halted, halt) {
             (false, true) => Action::Halt,
-            (true, true) => Action::Nothing,
             (true, false) if self.control & C_STEP != 0 => Action::Step,
             (true, false) => Action::Resume,
             (false, false) if debugged != self.enabled() => Action::Breakpoints,
-            (false, false) => Action::Nothing,
+            (true, true) | (false, false) => Action::Nothing,
         }
     }
 }

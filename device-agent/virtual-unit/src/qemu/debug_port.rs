@@ -234,11 +234,16 @@ impl DebugPort {
         self.control & STICKY_ERROR != 0 || self.control & POWER_ACKNOWLEDGED != POWER_ACKNOWLEDGED
     }
 
+    /// Whether the first bank of debug port registers is selected.
+    fn bank_zero(&self) -> bool {
+        self.select.trailing_zeros() >= 4
+    }
+
     fn read_port(&self, register: u8) -> Result<Answer, Answer> {
         let sticky = self.control & STICKY_ERROR != 0;
         match register {
             DP_ABORT_OR_ID => Ok(Answer::Data(self.id)),
-            DP_CONTROL if self.select & 0xF == 0 => Ok(Answer::Data(self.control)),
+            DP_CONTROL if self.bank_zero() => Ok(Answer::Data(self.control)),
             _ if sticky => Err(Answer::Fault),
             DP_SELECT_OR_RESEND | DP_READ_BUFFER => Ok(Answer::Data(self.read_buffer)),
             // DLCR: turnaround of one cycle.
@@ -248,13 +253,10 @@ impl DebugPort {
 
     fn write_port(&mut self, register: u8, value: u32) -> Result<Answer, Answer> {
         match register {
-            DP_ABORT_OR_ID => {
-                if value & ABORT_CLEAR_ERROR != 0 {
-                    self.control &= !STICKY_ERROR;
-                }
-            }
+            DP_ABORT_OR_ID if value & ABORT_CLEAR_ERROR != 0 => self.control &= !STICKY_ERROR,
+            DP_ABORT_OR_ID => {}
             _ if self.control & STICKY_ERROR != 0 => return Err(Answer::Fault),
-            DP_CONTROL if self.select & 0xF == 0 => {
+            DP_CONTROL if self.bank_zero() => {
                 let requests = value & POWER_REQUESTS;
                 self.control = value & CONTROL_WRITABLE | requests | requests << 1;
             }

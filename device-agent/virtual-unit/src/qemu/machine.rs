@@ -14,7 +14,6 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
 
 use super::chip::{ChipModel, NVMC_CONFIG, UICR};
 use super::error::UnitError;
@@ -58,8 +57,6 @@ pub(super) struct Machine {
     /// The other end of UART0.
     pub(super) uart: UnixStream,
     running: bool,
-    /// Sockets and the emulator's messages; removed with the machine.
-    _directory: TempDir,
 }
 
 impl Machine {
@@ -84,6 +81,8 @@ impl Machine {
             directory: directory.path().to_owned(),
         };
         let [gdb, qtest, qmp, uart] = starting.accept_all(&listeners)?;
+        // Connected sockets need no path any more, so a killed program leaves no directory behind.
+        drop(directory);
         let process = starting.process.0.id();
         let mut gdb = Gdb::new(gdb)?;
         let mut qtest = Qtest::new(qtest)?;
@@ -99,7 +98,6 @@ impl Machine {
             memory,
             uart,
             running: false,
-            _directory: directory,
         };
         // The core took stack pointer and program counter from a flash of zeros; now they come from the real one.
         machine.reset(retained)?;

@@ -88,8 +88,8 @@ impl Server {
                     Source::Owner => self.owner(jobs, wake),
                     Source::Client => self.serve_client(),
                     Source::Core => self.board.target.poll(),
-                    Source::Uart => self.from_uart(),
-                    Source::Terminal => self.to_uart(),
+                    Source::Uart => self.serve_uart(),
+                    Source::Terminal => self.serve_terminal(),
                     Source::Listener => self.accept(),
                 }
             }
@@ -157,6 +157,8 @@ impl Server {
         let Some(Ok((stream, _))) = self.listener.as_ref().map(TcpListener::accept) else {
             return;
         };
+        // The client before may have hung up after this thread last looked, and before this one came.
+        self.serve_client();
         match prepare(&stream) {
             Err(error) => tracing::debug!(%error, "a debug client was lost at once"),
             Ok(()) if self.client.is_none() => {
@@ -219,7 +221,7 @@ impl Server {
         }
     }
 
-    fn from_uart(&mut self) {
+    fn serve_uart(&mut self) {
         let mut bytes = [0; 4096];
         let Some(machine) = self.board.target.machine_mut() else {
             return;
@@ -237,7 +239,7 @@ impl Server {
         }
     }
 
-    fn to_uart(&mut self) {
+    fn serve_terminal(&mut self) {
         let mut bytes = [0; 4096];
         let count = self.terminal.read(&mut bytes);
         if let Some(machine) = self.board.target.machine_mut()

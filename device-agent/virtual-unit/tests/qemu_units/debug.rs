@@ -22,18 +22,17 @@ fn units_side_by_side_have_their_own_ids() {
 }
 
 #[test]
-fn a_chip_is_detected_by_its_factory_information() {
+fn factory_information_tells_the_kind_of_chip() {
     let unit = start(UnitOptions {
         chip: ChipModel::nrf51822_xxac(),
         ..options(1)
     });
-    let selector: probe_rs::probe::DebugProbeSelector = unit.selector().parse().unwrap();
-    let probe = probe_rs::probe::list::Lister::new().open(selector).unwrap();
-    let auto = probe_rs::config::TargetSelector::Auto;
-    let session = probe
-        .attach(auto, probe_rs::Permissions::default())
-        .unwrap();
-    assert_eq!(session.target().name, "nRF51822_xxAC");
+    let mut session = attach(&unit);
+    let mut core = session.core(0).unwrap();
+    assert_eq!(word(&mut core, 0x1000_005C) & 0xFFFF, 0x0083);
+    assert_eq!(word(&mut core, 0x1000_0034), 4, "RAM blocks of 8 KiB");
+    core.write_word_32(0x2000_7FFC, 0x0102_0304).unwrap();
+    assert_eq!(word(&mut core, 0x2000_7FFC), 0x0102_0304);
 }
 
 #[test]
@@ -75,8 +74,8 @@ fn the_core_halts_steps_breaks_and_runs() {
     core.write_core_reg(probe_rs::RegisterId(1), 0x1234_u32)
         .unwrap();
     core.clear_hw_breakpoint(0x106).unwrap();
-    let stepped = core.step().unwrap();
-    assert_eq!(stepped.pc, 0x108);
+    let after = core.step().unwrap();
+    assert_eq!(after.pc, 0x108);
     assert_eq!(word(&mut core, COUNTER), 0x1234);
     core.run().unwrap();
     until("the counter moves on", || word(&mut core, COUNTER) > 0x1234);
@@ -169,7 +168,7 @@ fn a_second_client_is_refused_at_once_and_the_first_goes_on() {
     // The lister would show the error of whichever driver it asked last.
     let selector = unit.selector().parse().unwrap();
     let error = GlasgowFactory.open(&selector).unwrap_err();
-    let shown = format!("{:?}", error);
+    let shown = format!("{error:?}");
     assert!(shown.contains("probe in use"), "{shown}");
     assert_eq!(word(&mut session.core(0).unwrap(), 0x1000_0010), 1024);
     drop(session);

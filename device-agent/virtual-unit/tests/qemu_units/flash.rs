@@ -8,11 +8,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::programs::{COUNTER, WRITTEN, counter, flash_writer};
 use crate::support::{attach, empty, running, until, word};
 
-fn pattern(length: usize) -> Vec<u8> {
+pub(crate) fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|n| (n * 31 % 253) as u8).collect()
 }
 
-fn program(session: &mut Session, address: u64, bytes: &[u8]) {
+pub(crate) fn program(session: &mut Session, address: u64, bytes: &[u8]) {
     let mut loader = session.target().flash_loader();
     loader.add_data(address, bytes).unwrap();
     let mut options = DownloadOptions::default();
