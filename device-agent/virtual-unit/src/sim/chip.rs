@@ -50,7 +50,7 @@ impl SimChip {
     /// A chip with erased flash.
     pub(crate) fn new(options: SimOptions) -> Self {
         Self {
-            flash: StrictFlash::new(layout_of(options.platform), options.seed ^ 0x666c_6173_68),
+            flash: StrictFlash::new(layout_of(options.platform), !options.seed),
             sampler: Sampler::new(options.seed),
             options,
             outbox: VecDeque::new(),

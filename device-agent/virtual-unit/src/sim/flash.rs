@@ -112,6 +112,7 @@ impl StrictFlash {
             .and_then(|at| self.bytes.get_mut(at..at + bytes.len()))
         {
             place.copy_from_slice(bytes);
+            self.find_written();
         }
     }
 
@@ -120,6 +121,11 @@ impl StrictFlash {
         for (place, byte) in self.bytes.iter_mut().zip(bytes) {
             *place = *byte;
         }
+        self.find_written();
+    }
+
+    /// Takes each word that is not erased for written: nothing else is known of bytes that came from outside.
+    fn find_written(&mut self) {
         for (written, word) in self.written.iter_mut().zip(self.bytes.chunks_exact(4)) {
             *written = word != [0xff; 4];
         }
@@ -215,14 +221,10 @@ impl StrictFlash {
 
     /// One of the bits that are set in `bits`, or none.
     fn one_of(&mut self, bits: u32) -> u32 {
-        let candidates: Vec<u32> = (0..32)
-            .map(|bit| 1 << bit)
-            .filter(|bit| bits & bit != 0)
-            .collect();
-        let choice = self.sampler.next() as usize;
-        candidates
-            .get(choice % candidates.len().max(1))
-            .copied()
+        let [choice, ..] = self.sampler.next().to_le_bytes();
+        (0..32)
+            .map(|bit| 1_u32.rotate_left(bit + u32::from(choice)))
+            .find(|bit| bits & bit != 0)
             .unwrap_or(0)
     }
 

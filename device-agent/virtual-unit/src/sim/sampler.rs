@@ -16,7 +16,7 @@ pub enum GeneratorFault {
     Biased,
 }
 
-/// A stream of samples from a seed: SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+/// A stream of samples from a seed: `SplitMix64` (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
 #[derive(Clone, Debug)]
 pub(crate) struct Sampler {
     state: u64,
@@ -46,13 +46,11 @@ impl Sampler {
     pub(crate) const fn sample(&mut self, fault: GeneratorFault) -> Option<u8> {
         let [good, choice, ..] = self.next().to_le_bytes();
         let sample = match fault {
-            GeneratorFault::None => good,
             GeneratorFault::Stuck(value) => value,
             GeneratorFault::StuckAfter(samples) if self.taken >= samples => self.previous,
-            GeneratorFault::StuckAfter(_) => good,
             GeneratorFault::Stalled => return None,
             GeneratorFault::Biased if self.taken.is_multiple_of(3) || choice < 32 => 0xa5,
-            GeneratorFault::Biased => good,
+            GeneratorFault::None | GeneratorFault::StuckAfter(_) | GeneratorFault::Biased => good,
         };
         self.taken = self.taken.saturating_add(1);
         self.previous = sample;
