@@ -4,15 +4,18 @@
 //! next and leave evidence, the [`line`] conducts a slot and commits each step to the [`journal`] (with its [`audit`] leaf) and the
 //! [`registry`]. `docs/ARCHITECTURE.md` says who may import whom.
 
+pub mod app;
 pub mod audit;
 pub mod clock;
 pub mod cloud_key;
 pub mod command;
+pub mod demo;
 pub mod event;
 pub mod exit;
 pub mod home;
 pub mod journal;
 pub mod key_pool;
+pub mod line;
 pub mod link;
 pub mod operator;
 pub mod record;
@@ -20,6 +23,7 @@ pub mod registry;
 pub mod secret;
 pub mod session;
 pub mod signature;
+pub mod socket;
 pub mod steps;
 pub mod stop;
 

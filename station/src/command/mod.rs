@@ -1,7 +1,28 @@
 //! The command line: what can be asked for, who may ask, and what is answered.
+//!
+//! What is typed ([`arguments`]) becomes what is wanted ([`Request`]), which is carried out here or by the process that owns the home
+//! ([`run`]). Questions are in [`read`], changes in [`act`].
 
+mod act;
+mod arguments;
+mod demo;
+mod doctor;
+mod error;
+mod execute;
+mod feasible;
+mod log;
+mod lower;
 mod name;
+mod product_arguments;
+mod provision;
+mod read;
 mod request;
+mod run;
+mod signal;
 
+pub use error::{CommandError, chain};
+pub use feasible::InfeasibleProduct;
+pub use log::start as start_log;
 pub use name::{Name, NameError};
 pub use request::{DemoRequest, DemoUnit, Permit, ProductDraft, ProvisionRequest, Request};
+pub use run::run;

@@ -216,3 +216,51 @@ pub struct DemoRequest {
     /// The home, made if it isn't there; `None` for a new temporary one that is kept.
     pub home: Option<PathBuf>,
 }
+
+impl Request {
+    /// The command's name, as it stands in JSON and in logs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Ping => "ping",
+            Self::ProductAdd(_) => "product-add",
+            Self::ProductList { .. } => "product-list",
+            Self::ProductShow { .. } => "product-show",
+            Self::ProductRetire { .. } => "product-retire",
+            Self::OrderAdd { .. } => "order-add",
+            Self::OrderList { .. } => "order-list",
+            Self::OrderShow { .. } => "order-show",
+            Self::OrderClose { .. } => "order-close",
+            Self::Provision(_) => "provision",
+            Self::UnitList { .. } => "unit-list",
+            Self::UnitShow { .. } => "unit-show",
+            Self::UnitRelease { .. } => "unit-release",
+            Self::UnitScrap { .. } => "unit-scrap",
+            Self::UnitRework { .. } => "unit-rework",
+            Self::PinShow { .. } => "pin-show",
+        }
+    }
+
+    /// Whether the answer is a list of things.
+    #[must_use]
+    pub const fn is_list(&self) -> bool {
+        matches!(
+            self,
+            Self::ProductList { .. } | Self::OrderList { .. } | Self::UnitList { .. }
+        )
+    }
+
+    /// Whether the journal alone, read beside its owner, can answer.
+    #[must_use]
+    pub const fn needs_only_journal(&self) -> bool {
+        matches!(
+            self,
+            Self::ProductList { .. }
+                | Self::ProductShow { .. }
+                | Self::OrderList { .. }
+                | Self::OrderShow { .. }
+                | Self::UnitList { .. }
+                | Self::UnitShow { .. }
+        )
+    }
+}

@@ -3,8 +3,10 @@
 //!
 //! An [`EventSink`] takes them in. The last event of every command is a [`Summary`].
 
+mod answer;
 mod human;
 mod json;
+mod progress;
 mod table;
 mod view;
 
@@ -15,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::exit::ExitCode;
 use crate::record::{DeviceIdText, Failure, OrderId, RunId, Step, UnitState};
 
+pub use human::{AnswerStyle, HumanSink, Terminal};
 pub use json::JsonSink;
 pub use view::{
     CheckResult, CheckState, OrderView, PinView, ProductView, RunView, StepView, UnitView,

@@ -7,6 +7,7 @@ use crate::record::{
     Pin, PlatformName, Product, ProductId, Run, RunId, RunResult, Step, StepPhase, UnitState,
     WhenRegistryUnreachable,
 };
+use crate::registry::PinEvent;
 
 /// A product.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,6 +167,9 @@ pub struct PinView {
     /// As the registry has it.
     #[serde(flatten)]
     pub pin: Pin,
+    /// What happened to the device's keys, oldest first; with the device's last key only.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub history: Vec<PinEvent>,
 }
 
 /// How a check came out.

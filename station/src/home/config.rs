@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use keyline_protocol::identity::Algorithm;
 use serde::{Deserialize, Serialize};
 
-use super::error::ConfigError;
+use super::error::{ConfigError, HomeError};
 use super::link_selector::LinkSelector;
 use crate::record::StationId;
 
@@ -164,6 +165,18 @@ impl Default for KeyPoolConfig {
     }
 }
 
+impl KeyPoolConfig {
+    /// How many keys of this algorithm wait.
+    #[must_use]
+    pub const fn level(&self, algorithm: Algorithm) -> usize {
+        match algorithm {
+            Algorithm::P256 => self.p256,
+            Algorithm::Rsa2048 => self.rsa2048,
+            Algorithm::Rsa3072 => self.rsa3072,
+        }
+    }
+}
+
 /// `[log]`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -218,6 +231,17 @@ impl Config {
         })?;
         config.check()?;
         Ok(config)
+    }
+
+    /// Checks every value; `home` is named in the error.
+    ///
+    /// # Errors
+    /// [`HomeError::Config`] with the key that can't work.
+    pub fn validate(&self, home: &Path) -> Result<(), HomeError> {
+        self.check().map_err(|source| HomeError::Config {
+            path: home.join(super::CONFIG_FILE),
+            source,
+        })
     }
 
     /// The slot of this number.

@@ -33,7 +33,7 @@ pub(super) fn create_private_directory(path: &Path) -> Result<(), HomeError> {
 }
 
 /// Checks that a directory is this user's and that nobody else can enter it.
-pub(super) fn check_private_directory(path: &Path) -> Result<(), HomeError> {
+pub(crate) fn check_private_directory(path: &Path) -> Result<(), HomeError> {
     check(path, 0o700)
 }
 
@@ -132,7 +132,7 @@ pub(super) fn remove(path: &Path) -> Result<(), HomeError> {
 }
 
 /// Free space for this user on the disk that holds `path`, in bytes.
-pub(super) fn free_space(path: &Path) -> Result<u64, HomeError> {
+pub(crate) fn free_space(path: &Path) -> Result<u64, HomeError> {
     let disk = rustix::fs::statvfs(path)
         .map_err(|errno| HomeError::from_io(path, "looked at", errno.into()))?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))

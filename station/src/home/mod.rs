@@ -30,6 +30,7 @@ pub use config::{
     RegistryConfig, SLOTS_MAX, SlotConfig, StationConfig, registry_url_in,
 };
 pub use error::{ConfigError, HomeError};
+pub(crate) use files::{check_private_directory, free_space};
 pub use files::{check_private_file, write_private};
 pub use link_selector::{LinkSelector, LinkSelectorError};
 pub use lock::HomeLock;

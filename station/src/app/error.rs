@@ -1,0 +1,124 @@
+//! Why a station can't be opened or made, or somebody may not act on it.
+
+use std::path::PathBuf;
+
+use crate::audit::AuditError;
+use crate::exit::ExitCode;
+use crate::home::HomeError;
+use crate::journal::JournalError;
+use crate::key_pool::KeyPoolError;
+use crate::operator::OperatorError;
+use crate::registry::RegistryError;
+
+/// Why a station can't be opened or made, or somebody may not act on it.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The home.
+    #[error("the station's home can't be used")]
+    Home(#[source] HomeError),
+    /// Too little room to begin.
+    #[error("expected at least {expected_mib} MiB of free space under {}, found {got_mib} MiB", .path.display())]
+    Space {
+        /// The home.
+        path: PathBuf,
+        /// What the configuration asks for.
+        expected_mib: u64,
+        /// What is free.
+        got_mib: u64,
+    },
+    /// The audit log's key.
+    #[error("the audit log's key can't be used")]
+    AuditKey {
+        /// Why.
+        #[source]
+        source: AuditError,
+    },
+    /// The journal.
+    #[error("the journal refused")]
+    Journal(#[from] JournalError),
+    /// The registry.
+    #[error("the registry can't be used")]
+    Registry(#[from] RegistryError),
+    /// The key pool.
+    #[error("the pool of station-made keys can't be used")]
+    KeyPool(#[from] KeyPoolError),
+    /// Who acts, or may not.
+    #[error("not allowed")]
+    Operator(#[source] OperatorError),
+}
+
+/// A journal's refusal of one change, as opposed to its failure: the name is taken, the order is closed, and so on.
+#[must_use]
+pub const fn is_refusal(error: &JournalError) -> bool {
+    !matches!(
+        error,
+        JournalError::Stopped { .. }
+            | JournalError::Database { .. }
+            | JournalError::Migration(_)
+            | JournalError::TooNew { .. }
+            | JournalError::Damaged { .. }
+            | JournalError::Audit(_)
+    )
+}
+
+impl AppError {
+    /// The exit code.
+    #[must_use]
+    pub const fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Home(_) | Self::Space { .. } | Self::Registry(_) | Self::KeyPool(_) => {
+                ExitCode::NotReady
+            }
+            Self::Journal(error) if is_refusal(error) => ExitCode::Usage,
+            Self::AuditKey { .. } | Self::Journal(_) => ExitCode::AuditRefused,
+            Self::Operator(_) => ExitCode::NotAllowed,
+        }
+    }
+
+    /// A stable name for scripts.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Home(HomeError::Missing { .. }) => "home-missing",
+            Self::Home(HomeError::Exists { .. } | HomeError::NotEmpty { .. }) => "home-exists",
+            Self::Home(HomeError::Owned { .. }) => "home-owned",
+            Self::Home(HomeError::Exposed { .. } | HomeError::Foreign { .. }) => "home-exposed",
+            Self::Home(HomeError::ReadOnly { .. }) => "home-read-only",
+            Self::Home(HomeError::DiskFull { .. }) | Self::Space { .. } => "disk-full",
+            Self::Home(HomeError::Config { .. }) => "config",
+            Self::Home(HomeError::System { .. }) => "home",
+            Self::AuditKey { .. } => "audit-key",
+            Self::Journal(error) if is_refusal(error) => "refused",
+            Self::Journal(_) => "journal",
+            Self::Registry(_) => "registry",
+            Self::KeyPool(_) => "key-pool",
+            Self::Operator(_) => "not-allowed",
+        }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub const fn next(&self) -> &'static str {
+        match self {
+            Self::Home(error) => error.next(),
+            Self::Space { .. } => "Make room on that disk, then run again: nothing was lost.",
+            Self::AuditKey { .. } => {
+                "Restore the audit log's key and its permissions (0600); a new key can't continue this log."
+            }
+            Self::Journal(error) if is_refusal(error) => {
+                "Look at what there is with `keyline product list`, `keyline order list` or `keyline unit show`."
+            }
+            Self::Journal(_) => {
+                "Check the disk's free space and health, then start again: every unit's state is known."
+            }
+            Self::Registry(_) => {
+                "Check the network and the registry's address, then run `keyline doctor`."
+            }
+            Self::KeyPool(_) => "Raise the limit of locked memory (`ulimit -l`), then run again.",
+            Self::Operator(OperatorError::NotAllowed { .. }) => {
+                "Ask somebody whose role allows it, or name his token with --operator-token FILE."
+            }
+            Self::Operator(_) => "Name the file with your token: --operator-token FILE.",
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Makes a station's home: keys, journal, first operator, configuration.
+
+use std::path::{Path, PathBuf};
+
+use super::{App, AppError};
+use crate::audit::{CheckpointSigner, FileSigner};
+use crate::home::{Config, NewHome, SlotConfig, write_private};
+use crate::journal::{Journal, Operator};
+use crate::operator::{Role, Token, new_operator_id};
+use crate::record::{Change, StationId};
+
+/// What a new station is like; everything else is in its configuration and can be changed there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InitOptions {
+    /// What people call the station; also the origin line of its audit log, for ever.
+    pub station_name: String,
+    /// The first operator's name.
+    pub operator_name: String,
+    /// The registry's URL; `None` for a database in the home.
+    pub registry_url: Option<String>,
+    /// The fixture positions.
+    pub slots: Vec<SlotConfig>,
+}
+
+impl Default for InitOptions {
+    fn default() -> Self {
+        Self {
+            station_name: "station-1".to_owned(),
+            operator_name: "administrator".to_owned(),
+            registry_url: None,
+            slots: Vec::new(),
+        }
+    }
+}
+
+/// A new station, open.
+pub struct Created {
+    /// The station.
+    pub app: App,
+    /// The file with the first operator's token.
+    pub token_file: PathBuf,
+}
+
+/// Makes a home and opens it. The configuration is written last: a home that has one is whole, and one that hasn't is begun anew.
+///
+/// # Errors
+/// [`AppError`] where there is a home already or a part can't be made.
+pub async fn init(path: &Path, options: InitOptions) -> Result<Created, AppError> {
+    let mut config = Config::new(StationId::generate(), &options.station_name);
+    if let Some(url) = options.registry_url {
+        config.registry.url = url;
+    }
+    config.slots = options.slots;
+    config.validate(path)?;
+
+    let home = NewHome::begin(path)?;
+    let key_file = home.path().join(&config.audit.key_file);
+    let signer = FileSigner::generate(&key_file).map_err(|source| AppError::AuditKey { source })?;
+    let journal_path = home.path().join(&config.journal.path);
+    let journal = Journal::open(
+        &journal_path,
+        CheckpointSigner::File(signer),
+        &config.station.name,
+    )
+    .await?;
+    let initialised = Change::HomeInitialised {
+        station: config.station.id,
+    };
+    journal.commit(vec![initialised]).await?;
+
+    let token = Token::generate();
+    journal
+        .add_operator(Operator {
+            id: new_operator_id(),
+            name: options.operator_name,
+            role: Role::Administrator.name().to_owned(),
+            token_sha256: token.digest().0,
+            added_at_ms: crate::clock::wall_ms(),
+        })
+        .await?;
+    let token_file = home.path().join(&config.operator.token_file);
+    write_private(&token_file, format!("{}\n", token.expose()).as_bytes())?;
+    let home = home.finish(config)?;
+    Ok(Created {
+        app: App::new(home, journal, Vec::new())?,
+        token_file,
+    })
+}

@@ -1,0 +1,254 @@
+//! What changes the state of the station. Each act is journalled before anything else is changed, under the operator's id.
+
+use super::read::{order_named, product_named, unit_named, unknown};
+use super::{CommandError, Name, Permit, ProductDraft, feasible, lower};
+use crate::app::App;
+use crate::clock::wall_ms;
+use crate::event::{Event, EventSink, OrderView, PinView, ProductView};
+use crate::link::AgentImage;
+use crate::operator::Principal;
+use crate::record::{
+    Change, DeviceIdText, Order, OrderId, OrderState, Pin, Product, ProductId, UnitState,
+};
+use crate::registry::PinEvent;
+
+/// What an act works with.
+pub(super) struct Act<'a> {
+    pub(super) app: &'a App,
+    pub(super) principal: &'a Principal,
+    pub(super) sink: &'a dyn EventSink,
+}
+
+impl Act<'_> {
+    async fn commit(&self, change: Change) -> Result<(), CommandError> {
+        self.app.journal().commit(vec![change]).await?;
+        Ok(())
+    }
+
+    fn operator(&self) -> String {
+        self.principal.operator.clone()
+    }
+
+    fn say(&self, message: String) {
+        self.sink.emit(Event::Notice { message });
+    }
+
+    pub(super) async fn add_product(&self, draft: ProductDraft) -> Result<(), CommandError> {
+        feasible::check(&draft)?;
+        let product = Product {
+            id: ProductId::generate(),
+            name: draft.name.into(),
+            customer: draft.customer.into(),
+            platform: draft.platform.0,
+            key_policy: draft.key_policy.0,
+            algorithm: draft.algorithm.0,
+            lock_policy: draft.lock_policy.0,
+            cloud_key: draft.cloud_key.spki().to_vec(),
+            cloud_address: draft.cloud_address.into(),
+            authority_key: draft.authority_key.map(|key| key.spki().to_vec()),
+            credentials_file: draft.credentials_file,
+            when_registry_unreachable: draft.when_registry_unreachable,
+            serial_format: draft.serial_format,
+            added_at_ms: wall_ms(),
+            retired_at_ms: None,
+        };
+        self.commit(Change::ProductAdded {
+            product: product.clone(),
+            operator: self.operator(),
+        })
+        .await?;
+        self.say(format!(
+            "Added product {}. Its units will trust the {} key {} at {}.",
+            product.name,
+            draft.cloud_key.kind(),
+            hex::encode(product.cloud_key_fingerprint()),
+            product.cloud_address
+        ));
+        self.sink
+            .emit(Event::Product(Box::new(ProductView::from(&product))));
+        Ok(())
+    }
+
+    pub(super) async fn retire_product(&self, name: &str) -> Result<(), CommandError> {
+        let product = product_named(self.app.journal(), name).await?;
+        self.commit(Change::ProductRetired {
+            product: product.id,
+            operator: self.operator(),
+        })
+        .await?;
+        self.say(format!("Retired product {}.", product.name));
+        Ok(())
+    }
+
+    pub(super) async fn add_order(
+        &self,
+        name: Name,
+        product: &str,
+        quantity: u32,
+        rework: bool,
+    ) -> Result<(), CommandError> {
+        let product = product_named(self.app.journal(), product).await?;
+        let image = AgentImage::for_platform(product.platform)?;
+        let order = Order {
+            id: OrderId::generate(),
+            name: name.into(),
+            product: product.id,
+            quantity,
+            rework,
+            agent_digest: image.digest,
+            state: OrderState::Open,
+            added_at_ms: wall_ms(),
+        };
+        self.commit(Change::OrderAdded {
+            order: order.clone(),
+            operator: self.operator(),
+        })
+        .await?;
+        self.say(format!(
+            "Added work order {}: {} of {}.",
+            order.name, order.quantity, product.name
+        ));
+        self.sink.emit(Event::Order(Box::new(OrderView {
+            order,
+            product_name: product.name,
+            passed: 0,
+            weak: 0,
+            held: 0,
+            failed: 0,
+        })));
+        Ok(())
+    }
+
+    pub(super) async fn close_order(&self, name: &str) -> Result<(), CommandError> {
+        let order = order_named(self.app.journal(), name).await?;
+        self.commit(Change::OrderClosed {
+            order: order.id,
+            operator: self.operator(),
+        })
+        .await?;
+        self.say(format!("Closed work order {}.", order.name));
+        Ok(())
+    }
+
+    pub(super) async fn release_unit(
+        &self,
+        name: &str,
+        reason: String,
+    ) -> Result<(), CommandError> {
+        let unit = unit_named(self.app.journal(), name).await?;
+        let reason = lower::checked_reason(reason)?;
+        if unit.state != UnitState::Quarantined {
+            return Err(CommandError::Usage {
+                message: format!(
+                    "expected a unit in quarantine, unit {} is {}",
+                    unit.device_id.0,
+                    unit.state.name()
+                ),
+            });
+        }
+        self.commit(Change::UnitReleased {
+            device_id: unit.device_id,
+            operator: self.operator(),
+            reason,
+        })
+        .await?;
+        self.say(format!("Released unit {}.", unit.device_id.0));
+        Ok(())
+    }
+
+    pub(super) async fn scrap_unit(
+        &self,
+        name: &str,
+        reason: String,
+        permit: &[Permit],
+    ) -> Result<(), CommandError> {
+        let unit = unit_named(self.app.journal(), name).await?;
+        let reason = lower::checked_reason(reason)?;
+        require(
+            permit,
+            Permit::Scrap,
+            "a scrapped unit is out for good and is never released",
+        )?;
+        self.commit(Change::UnitScrapped {
+            device_id: unit.device_id,
+            operator: self.operator(),
+            reason,
+        })
+        .await?;
+        self.say(format!(
+            "Scrapped unit {}. Put it in the scrap bin.",
+            unit.device_id.0
+        ));
+        Ok(())
+    }
+
+    pub(super) async fn rework_unit(
+        &self,
+        name: &str,
+        reason: String,
+        permit: &[Permit],
+    ) -> Result<(), CommandError> {
+        let unit = unit_named(self.app.journal(), name).await?;
+        let reason = lower::checked_reason(reason)?;
+        require(
+            permit,
+            Permit::Revoke,
+            "the cloud stops trusting the unit, and its present key never returns",
+        )?;
+        let registry = self.app.registry().await?;
+        self.commit(Change::UnitReleased {
+            device_id: unit.device_id,
+            operator: self.operator(),
+            reason: format!("rework: {reason}"),
+        })
+        .await?;
+        registry
+            .revoke(unit.device_id, &reason, &self.principal.operator)
+            .await?;
+        self.say(format!(
+            "Revoked the pin of unit {}. A work order with --rework may give it a new key.",
+            unit.device_id.0
+        ));
+        Ok(())
+    }
+}
+
+fn require(given: &[Permit], permit: Permit, words: &'static str) -> Result<(), CommandError> {
+    if given.contains(&permit) {
+        Ok(())
+    } else {
+        Err(CommandError::PermitMissing { permit, words })
+    }
+}
+
+/// Shows a unit's keys and their history; `name` is a device id, a serial or a fingerprint. Changes nothing.
+pub(super) async fn show_pin(
+    app: &App,
+    name: &str,
+    sink: &dyn EventSink,
+) -> Result<(), CommandError> {
+    let registry = app.registry().await?;
+    let mut fingerprint = [0; 32];
+    if hex::decode_to_slice(name, &mut fingerprint).is_ok() {
+        let pin = registry.by_fingerprint(fingerprint).await?;
+        let pin = pin.ok_or_else(|| unknown("pin", name))?;
+        sink.emit(pin_event(pin, Vec::new()));
+        return Ok(());
+    }
+    // A unit of another station is in the registry, but not in this journal.
+    let device_id = match DeviceIdText::try_from(name.to_owned()) {
+        Ok(device_id) => device_id,
+        Err(_) => unit_named(app.journal(), name).await?.device_id,
+    };
+    let mut pins = registry.keys_of(device_id).await?;
+    let last = pins.pop().ok_or_else(|| unknown("pin", name))?;
+    for pin in pins {
+        sink.emit(pin_event(pin, Vec::new()));
+    }
+    sink.emit(pin_event(last, registry.history(device_id).await?));
+    Ok(())
+}
+
+fn pin_event(pin: Pin, history: Vec<PinEvent>) -> Event {
+    Event::Pin(Box::new(PinView { pin, history }))
+}

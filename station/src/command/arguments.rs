@@ -1,0 +1,282 @@
+//! What can be typed. Nothing here is checked beyond its own form; [`super::lower`] makes a complete [`super::Request`] of it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use super::product_arguments::ProductAdd;
+use super::{DemoUnit, Name, Permit};
+
+/// Make devices that prove who they are.
+///
+/// Keyline finds a unit over a debug probe, has it make (or receives, or reads) its key pair, pins the public key in the cloud's
+/// registry, writes the cloud's public key and address into its flash, makes the unit prove both after a reset, locks it, and records
+/// every step so that an auditor need not trust the station.
+#[derive(Debug, Parser)]
+#[command(
+    name = "keyline",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_long_help = "\
+EXIT CODES
+    0 all good              3 station not ready        6 some units held, none failed
+    1 some units failed     4 not allowed            130 interrupted
+    2 wrong usage           5 journal or audit log refused
+
+EXAMPLES
+    keyline demo                                  see it work on emulated chips
+    keyline init --home ~/station                 make a station
+    keyline product add --name sensor --platform nrf52840 \\
+        --cloud-key cloud.pem --cloud-address mqtt.example.com:8883
+    keyline order add --name WO-1001 --product sensor --quantity 500
+    keyline provision --order WO-1001 --slot 1 --slot 2 --count 20 --json"
+)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub(super) global: GlobalArguments,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// What every command takes.
+#[derive(Args, Debug)]
+pub(super) struct GlobalArguments {
+    /// The station's home [default: $XDG_STATE_HOME/keyline, else /var/lib/keyline]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(super) home: Option<PathBuf>,
+    /// Write JSON Lines to standard output: one event a line, the last one a summary
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// Say more on standard error: -v what is done, -vv how, -vvv every detail
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+    /// The file with the token of whoever acts [default: the one in the configuration]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) operator_token: Option<PathBuf>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the main job on emulated units: no hardware needed
+    #[command(
+        long_about = "Makes a station, a product and a work order in a new temporary home (or in --home DIR), starts emulated units, and \
+provisions them over several slots. The home stays, and every other command works on it.",
+        after_help = "EXAMPLES\n    keyline demo\n    keyline demo --units 100 --slots 16 --unit sim --json"
+    )]
+    Demo {
+        /// How many units
+        #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        units: u32,
+        /// How many slots side by side
+        #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+        slots: u16,
+        /// Which units [default: qemu where it is installed, else sim]
+        #[arg(long, value_enum)]
+        unit: Option<DemoUnit>,
+        /// The registry [default: a database in the home]
+        #[arg(long, value_name = "URL")]
+        registry: Option<String>,
+    },
+    /// Make a station's home: configuration, journal, keys, first operator
+    #[command(
+        after_help = "EXAMPLES\n    keyline init --home ~/station --slot 1=probe:1366:1015:000683012345\n    keyline init --slot 1=serial:/dev/ttyUSB0 --registry postgres://keyline@db/registry"
+    )]
+    Init {
+        /// What people call the station; also its audit log's name, for ever
+        #[arg(long, value_name = "NAME", default_value = "station-1")]
+        name: String,
+        /// The first operator's name
+        #[arg(long, value_name = "NAME", default_value = "administrator")]
+        operator: Name,
+        /// The registry: sqlite:PATH or postgres://… [default: a database in the home]
+        #[arg(long, value_name = "URL")]
+        registry: Option<String>,
+        /// A slot and its link: NUMBER=probe:VID:PID:SERIAL, NUMBER=serial:/dev/…, NUMBER=sim
+        #[arg(long = "slot", value_name = "NUMBER=LINK")]
+        slots: Vec<String>,
+    },
+    /// Check probes, keys, journal, registry, clock, disk, and say what to do
+    Doctor,
+    /// What is built: chip, key policy, cloud key and address
+    #[command(subcommand)]
+    Product(ProductCommand),
+    /// Work orders: a quantity of a product
+    #[command(subcommand)]
+    Order(OrderCommand),
+    /// Provision units of a work order
+    #[command(
+        long_about = "Runs units of a work order over one or more slots, side by side. Running it again at any point goes on where it \
+stopped: a finished unit stays as it is.",
+        after_help = "EXAMPLES\n    keyline provision --order WO-1001\n    keyline provision --order WO-1001 --slot 3 --serial TH-000123 --idempotency-key job-77 --json\n    keyline provision --order WO-1001 --count 200 --max-failures 5\n    keyline provision --order WO-1001 --dry-run"
+    )]
+    Provision {
+        /// The work order: name or id
+        #[arg(long, value_name = "ORDER")]
+        order: String,
+        /// A slot that takes part; may be given several times [default: all]
+        #[arg(long = "slot", value_name = "NUMBER")]
+        slots: Vec<u16>,
+        /// How many units in all [default: one in each slot]
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        count: Option<u32>,
+        /// The serial number that was scanned; with one slot and one unit
+        #[arg(long)]
+        serial: Option<String>,
+        /// Check probe, token, stores and policy, and write nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// The same key gives the stored result; with another request it is refused
+        #[arg(long, value_name = "KEY")]
+        idempotency_key: Option<String>,
+        /// Stop after so many failed units
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        max_failures: Option<u32>,
+    },
+    /// Units: what the station knows of them, and what becomes of them
+    #[command(subcommand)]
+    Unit(UnitCommand),
+    /// Pins: which keys the cloud trusts
+    #[command(subcommand)]
+    Pin(PinCommand),
+    /// Print a completion script for a shell
+    #[command(
+        after_help = "EXAMPLE\n    keyline completions bash > /etc/bash_completion.d/keyline"
+    )]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = "EXAMPLE\n    keyline man | man -l -")]
+    Man,
+}
+
+/// `keyline product …`
+#[derive(Debug, Subcommand)]
+pub(super) enum ProductCommand {
+    /// Add a product
+    Add(Box<ProductAdd>),
+    /// List the products
+    List {
+        /// Retired ones too
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show a product
+    Show {
+        /// Name or id
+        product: String,
+    },
+    /// Retire a product: no new orders; its name may be used again
+    Retire {
+        /// Name or id
+        product: String,
+    },
+}
+
+/// `keyline order …`
+#[derive(Debug, Subcommand)]
+pub(super) enum OrderCommand {
+    /// Add a work order; it keeps today's agent image until it is closed
+    Add {
+        /// What people call it
+        #[arg(long)]
+        name: Name,
+        /// The product: name or id
+        #[arg(long)]
+        product: String,
+        /// How many units
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+        quantity: u32,
+        /// Known units whose pin was revoked may get a new key
+        #[arg(long)]
+        rework: bool,
+    },
+    /// List the work orders
+    List {
+        /// Only the open ones
+        #[arg(long)]
+        open: bool,
+    },
+    /// Show a work order and how far it is
+    Show {
+        /// Name or id
+        order: String,
+    },
+    /// Close a work order, for ever
+    Close {
+        /// Name or id
+        order: String,
+    },
+}
+
+/// `keyline unit …`
+#[derive(Debug, Subcommand)]
+pub(super) enum UnitCommand {
+    /// List units
+    List {
+        /// Only those of this work order: name or id
+        #[arg(long)]
+        order: Option<String>,
+        /// Only those in this state
+        #[arg(long, value_parser = ["in-progress", "passed", "weak", "held", "failed", "quarantined", "scrapped"])]
+        state: Option<String>,
+        /// At most so many
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        limit: u32,
+    },
+    /// Show a unit, its last run and its evidence
+    Show {
+        /// Device id (24 hexadecimal digits) or serial
+        unit: String,
+    },
+    /// Take a unit out of quarantine
+    Release {
+        /// Device id or serial
+        unit: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// Take a unit out for good
+    #[command(
+        after_help = "EXAMPLE\n    keyline unit scrap TH-000123 --reason 'broken antenna' --permit scrap"
+    )]
+    Scrap {
+        /// Device id or serial
+        unit: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+        /// Allow this destructive act, this time: `--permit scrap`
+        #[arg(long, value_enum, value_name = "ACT")]
+        permit: Vec<Permit>,
+    },
+    /// Revoke a unit's pin, so that a rework order may give it a new key
+    #[command(
+        after_help = "EXAMPLE\n    keyline unit rework TH-000123 --reason 'board replaced' --permit revoke"
+    )]
+    Rework {
+        /// Device id or serial
+        unit: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+        /// Allow this destructive act, this time: `--permit revoke`
+        #[arg(long, value_enum, value_name = "ACT")]
+        permit: Vec<Permit>,
+    },
+}
+
+/// `keyline pin …`
+#[derive(Debug, Subcommand)]
+pub(super) enum PinCommand {
+    /// Show a unit's pin and its history in the registry
+    Show {
+        /// Device id, serial, or key fingerprint (64 hexadecimal digits)
+        unit: String,
+    },
+}

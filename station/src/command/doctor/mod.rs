@@ -1,0 +1,97 @@
+//! `keyline doctor`: looks at everything that a line needs, changes nothing, and says what to do.
+//!
+//! Each check is a function that gives one [`CheckResult`]. A check that another one makes pointless is left out.
+
+mod home;
+mod outside;
+
+use std::path::Path;
+use std::time::Instant;
+
+use super::CommandError;
+use super::execute::elapsed_ms;
+use crate::event::{CheckResult, CheckState, Event, EventSink, Summary};
+use crate::exit::ExitCode;
+use crate::home::read_config;
+
+/// Makes every check and gives exit code 3 where one failed.
+pub(super) async fn run(home: &Path, sink: &dyn EventSink) -> Result<Summary, CommandError> {
+    let begun = Instant::now();
+    let mut results = Vec::new();
+    let mut tell = |result: CheckResult| {
+        sink.emit(Event::Check(result.clone()));
+        results.push(result);
+    };
+    tell(home::directory(home));
+    let config = read_config(home);
+    tell(home::config(&config));
+    if let Ok(config) = &config {
+        tell(home::owner(home).await);
+        tell(home::space(home, config));
+        tell(home::operator(home, config));
+        tell(home::audit_key(home, config));
+        tell(home::journal(home, config).await);
+        tell(outside::registry(home, config).await);
+        for slot in &config.slots {
+            tell(outside::slot(slot).await);
+        }
+        if config.slots.is_empty() {
+            tell(warn(
+                "slots",
+                "the configuration has no slot".to_owned(),
+                "Add a [[slot]] with its number and link before provisioning.",
+            ));
+        }
+    }
+    tell(outside::clock());
+    tell(outside::secrets());
+    tell(outside::probes().await);
+    tell(outside::serial_ports());
+    tell(outside::emulator());
+    let failed = results
+        .iter()
+        .filter(|result| result.state == CheckState::Fail)
+        .count();
+    let exit_code = if failed == 0 {
+        ExitCode::Success
+    } else {
+        ExitCode::NotReady
+    };
+    sink.emit(Event::Notice {
+        message: if failed == 0 {
+            "The station is ready.".to_owned()
+        } else {
+            format!("The station is not ready: {failed} checks failed.")
+        },
+    });
+    let mut summary = Summary::without_units(exit_code, elapsed_ms(begun));
+    summary.home = Some(home.to_owned());
+    Ok(summary)
+}
+
+fn ok(check: &str, found: String) -> CheckResult {
+    CheckResult {
+        check: check.to_owned(),
+        state: CheckState::Ok,
+        found,
+        next: String::new(),
+    }
+}
+
+fn warn(check: &str, found: String, next: &str) -> CheckResult {
+    CheckResult {
+        check: check.to_owned(),
+        state: CheckState::Warn,
+        found,
+        next: next.to_owned(),
+    }
+}
+
+fn fail(check: &str, found: String, next: &str) -> CheckResult {
+    CheckResult {
+        check: check.to_owned(),
+        state: CheckState::Fail,
+        found,
+        next: next.to_owned(),
+    }
+}

@@ -1,0 +1,238 @@
+//! Why a command could not do what it was asked: printed once, at the top, with its causes and the next action.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use super::feasible::InfeasibleProduct;
+use super::request::Permit;
+use crate::app::AppError;
+use crate::cloud_key::CloudKeyError;
+use crate::event::ErrorBody;
+use crate::exit::ExitCode;
+use crate::home::{HomeError, LinkSelectorError};
+use crate::journal::JournalError;
+use crate::line::LineError;
+use crate::link::ImageError;
+use crate::operator::OperatorError;
+use crate::registry::RegistryError;
+use crate::socket::SocketError;
+
+/// Why a command could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The station.
+    #[error(transparent)]
+    App(#[from] AppError),
+    /// A key file.
+    #[error("the key in {} can't be used", .path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: CloudKeyError,
+    },
+    /// The credentials file.
+    #[error("expected network credentials of 1 to {max} bytes in {}, {got}", .path.display(), max = keyline_protocol::record::CREDENTIALS_LENGTH_MAX)]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// What was found instead.
+        got: String,
+        /// What the system said.
+        #[source]
+        source: Option<std::io::Error>,
+    },
+    /// The product can't work.
+    #[error("this product can't work")]
+    Product(#[from] InfeasibleProduct),
+    /// There is no agent image for the chip.
+    #[error("there is no agent for this chip")]
+    Image(#[from] ImageError),
+    /// Nothing of that name.
+    #[error("expected the name or id of a {what}, found no {what} \"{name}\"")]
+    Unknown {
+        /// `product`, `order`, `unit` or `pin`.
+        what: &'static str,
+        /// What was asked for.
+        name: String,
+    },
+    /// More than one.
+    #[error(
+        "expected a serial of one unit, \"{serial}\" was scanned for {count}; give the device id"
+    )]
+    Ambiguous {
+        /// The serial.
+        serial: String,
+        /// How many units had it.
+        count: usize,
+    },
+    /// A destructive act without its permission.
+    #[error("expected `--permit {}`: {words}", permit_name(*.permit))]
+    PermitMissing {
+        /// The permission.
+        permit: Permit,
+        /// What the act does.
+        words: &'static str,
+    },
+    /// A reason that says nothing.
+    #[error("expected a reason of 3 to 200 characters, got {got}")]
+    Reason {
+        /// Its length in characters.
+        got: usize,
+    },
+    /// A slot's description.
+    #[error("expected NUMBER=LINK for a slot, got {got:?}")]
+    Slot {
+        /// What came.
+        got: String,
+        /// What is wrong with the link.
+        #[source]
+        source: Option<LinkSelectorError>,
+    },
+    /// The process that owns the home.
+    #[error("the process that owns the home could not be asked")]
+    Socket(#[from] SocketError),
+    /// The line stopped.
+    #[error(transparent)]
+    Line(#[from] LineError),
+    /// The arguments contradict each other.
+    #[error("{message}")]
+    Usage {
+        /// How.
+        message: String,
+    },
+    /// The station is not ready for what was asked.
+    #[error("{message}")]
+    NotReady {
+        /// Why.
+        message: String,
+        /// What to do.
+        next: String,
+    },
+    /// The program's own surroundings failed.
+    #[error("the program could not {doing}")]
+    System {
+        /// What it was doing.
+        doing: &'static str,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+const fn permit_name(permit: Permit) -> &'static str {
+    match permit {
+        Permit::Scrap => "scrap",
+        Permit::Revoke => "revoke",
+    }
+}
+
+impl CommandError {
+    /// The exit code.
+    #[must_use]
+    pub const fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::App(error) => error.exit_code(),
+            Self::Line(error) => error.exit_code(),
+            Self::Key { .. }
+            | Self::Credentials { .. }
+            | Self::Product(_)
+            | Self::Unknown { .. }
+            | Self::Ambiguous { .. }
+            | Self::Reason { .. }
+            | Self::Slot { .. }
+            | Self::Usage { .. } => ExitCode::Usage,
+            Self::Image(_) | Self::Socket(_) | Self::NotReady { .. } | Self::System { .. } => {
+                ExitCode::NotReady
+            }
+            Self::PermitMissing { .. } => ExitCode::NotAllowed,
+        }
+    }
+
+    /// What the outside is told.
+    #[must_use]
+    pub fn body(&self) -> ErrorBody {
+        ErrorBody {
+            code: self.code().to_owned(),
+            message: chain(self),
+            next: self.next(),
+        }
+    }
+
+    const fn code(&self) -> &'static str {
+        match self {
+            Self::App(error) => error.code(),
+            Self::Key { .. } => "cloud-key",
+            Self::Credentials { .. } => "credentials",
+            Self::Product(_) => "infeasible-product",
+            Self::Image(_) => "agent-image",
+            Self::Unknown { .. } => "unknown",
+            Self::Ambiguous { .. } => "ambiguous",
+            Self::PermitMissing { .. } => "permit-missing",
+            Self::Reason { .. } => "reason",
+            Self::Slot { .. } => "slot",
+            Self::Socket(_) => "socket",
+            Self::Line(_) => "line",
+            Self::Usage { .. } => "usage",
+            Self::NotReady { .. } => "not-ready",
+            Self::System { .. } => "system",
+        }
+    }
+
+    fn next(&self) -> String {
+        match self {
+            Self::App(error) => error.next(),
+            Self::Key { .. } => "Give the cloud's public key or certificate: --cloud-key FILE.",
+            Self::Credentials { .. } => "Give a readable file with the network credentials.",
+            Self::Product(_) => {
+                "Change what the message names; `keyline product add --help` lists what there is."
+            }
+            Self::Image(_) => "Install a station with an agent for this chip (`make firmware`).",
+            Self::Unknown { what, .. } => match *what {
+                "product" => "Look at what there is: `keyline product list`.",
+                "order" => "Look at what there is: `keyline order list`.",
+                _ => "Look at what there is: `keyline unit list`.",
+            },
+            Self::Ambiguous { .. } => "Find the device id with `keyline unit list`.",
+            Self::PermitMissing { .. } => {
+                "Add the permission if you mean it; it holds for this one command."
+            }
+            Self::Reason { .. } => {
+                "Say why, in a sentence that an auditor can follow: --reason TEXT."
+            }
+            Self::Slot { .. } => "Write for instance --slot 1=probe:1366:1015:000683012345.",
+            Self::Socket(error) => error.next(),
+            Self::Usage { .. } => "See `keyline help`.",
+            Self::Line(error) => return error.next(),
+            Self::NotReady { next, .. } => next,
+            Self::System { .. } => "Run `keyline doctor`.",
+        }
+        .to_owned()
+    }
+}
+
+/// An error and its causes in one line, outermost first.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+macro_rules! through_app {
+    ($($source:ty),+) => {$(
+        impl From<$source> for CommandError {
+            fn from(source: $source) -> Self {
+                Self::App(source.into())
+            }
+        }
+    )+};
+}
+
+through_app!(HomeError, JournalError, RegistryError, OperatorError);

@@ -1,0 +1,120 @@
+//! Carries out a request on an open home, for this process or for one that came through the socket.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::act::{self, Act};
+use super::{CommandError, Request, provision, read};
+use crate::app::App;
+use crate::event::{Event, EventSink, Summary};
+use crate::exit::ExitCode;
+use crate::operator::{OperatorError, Principal};
+use crate::socket::Call;
+use crate::stop::Stop;
+
+/// A call that is being carried out. Boxed, so that the compiler proves once, here, that it may move between threads.
+pub(super) type Execution = Pin<Box<dyn Future<Output = Summary> + Send>>;
+
+/// Carries out a call. Everything but the summary goes to the sink, an error among it.
+pub(super) fn execute(
+    app: Arc<App>,
+    call: Call,
+    sink: Arc<dyn EventSink>,
+    stop: Stop,
+) -> Execution {
+    Box::pin(async move { executed(&app, call, sink, stop).await })
+}
+
+async fn executed(app: &Arc<App>, call: Call, sink: Arc<dyn EventSink>, stop: Stop) -> Summary {
+    let begun = Instant::now();
+    let mut summary = match carry_out(app, call, Arc::clone(&sink), stop).await {
+        Ok(summary) => summary,
+        Err(error) => failed(&error, sink.as_ref(), begun),
+    };
+    summary.checkpoint = Some(app.journal().checkpoint().to_string());
+    summary.home = Some(app.home().path().to_owned());
+    summary
+}
+
+/// Tells of an error and gives the summary that it means.
+pub(super) fn failed(error: &CommandError, sink: &dyn EventSink, begun: Instant) -> Summary {
+    tracing::error!(error = %super::chain(error), "the command failed");
+    sink.emit(Event::Error {
+        error: error.body(),
+    });
+    Summary::without_units(error.exit_code(), elapsed_ms(begun))
+}
+
+/// Since then, in milliseconds.
+pub(super) fn elapsed_ms(begun: Instant) -> u64 {
+    u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+async fn carry_out(
+    app: &Arc<App>,
+    call: Call,
+    sink: Arc<dyn EventSink>,
+    stop: Stop,
+) -> Result<Summary, CommandError> {
+    let begun = Instant::now();
+    let Some(permission) = call.request.permission() else {
+        question(app, &call.request, sink.as_ref()).await?;
+        return Ok(Summary::without_units(ExitCode::Success, elapsed_ms(begun)));
+    };
+    let token = call.token.ok_or(OperatorError::TokenMalformed)?;
+    let principal = app.authorise(&token, permission).await?;
+    tracing::info!(operator.id = %principal.operator, operator.role = principal.role.name(), request = call.request.name(), "the command begins");
+    if let Request::Provision(request) = call.request {
+        return provision::run(app, &principal, request, sink, stop).await;
+    }
+    change(app, &principal, call.request, sink.as_ref()).await?;
+    Ok(Summary::without_units(ExitCode::Success, elapsed_ms(begun)))
+}
+
+async fn question(app: &App, request: &Request, sink: &dyn EventSink) -> Result<(), CommandError> {
+    match request {
+        Request::PinShow { unit } => act::show_pin(app, unit, sink).await,
+        // That there is an answer is the answer.
+        Request::Ping => Ok(()),
+        request => read::answer(app.journal(), request, sink).await.map(|_| ()),
+    }
+}
+
+async fn change(
+    app: &App,
+    principal: &Principal,
+    request: Request,
+    sink: &dyn EventSink,
+) -> Result<(), CommandError> {
+    let act = Act {
+        app,
+        principal,
+        sink,
+    };
+    match request {
+        Request::ProductAdd(draft) => act.add_product(*draft).await,
+        Request::ProductRetire { product } => act.retire_product(&product).await,
+        Request::OrderAdd {
+            name,
+            product,
+            quantity,
+            rework,
+        } => act.add_order(name, &product, quantity, rework).await,
+        Request::OrderClose { order } => act.close_order(&order).await,
+        Request::UnitRelease { unit, reason } => act.release_unit(&unit, reason).await,
+        Request::UnitScrap {
+            unit,
+            reason,
+            permit,
+        } => act.scrap_unit(&unit, reason, &permit).await,
+        Request::UnitRework {
+            unit,
+            reason,
+            permit,
+        } => act.rework_unit(&unit, reason, &permit).await,
+        request => Err(CommandError::Usage {
+            message: format!("{} is no change", request.name()),
+        }),
+    }
+}

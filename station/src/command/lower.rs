@@ -1,0 +1,270 @@
+//! From what was typed to what is wanted: reads the files that were named, makes paths absolute, refuses what contradicts itself.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use clap_complete::Shell;
+use keyline_protocol::record::CREDENTIALS_LENGTH_MAX;
+use zeroize::Zeroizing;
+
+use super::arguments::{Command, OrderCommand, PinCommand, ProductCommand, UnitCommand};
+use super::product_arguments::ProductAdd;
+use super::{CommandError, DemoRequest, ProductDraft, ProvisionRequest, Request};
+use crate::app::InitOptions;
+use crate::cloud_key::CloudKey;
+use crate::home::SlotConfig;
+use crate::record::{OrderState, UnitState};
+
+/// What is to be done.
+pub(super) enum Action {
+    /// On an open home, here or by its owner.
+    Request(Request),
+    /// A demonstration.
+    Demo(DemoRequest),
+    /// A new home.
+    Init(InitOptions),
+    /// The checks.
+    Doctor,
+    /// A completion script.
+    Completions(Shell),
+    /// The manual page.
+    Man,
+}
+
+/// Makes an action of a command; `home` is the one that was typed.
+pub(super) fn lower(command: Command, home: Option<PathBuf>) -> Result<Action, CommandError> {
+    Ok(match command {
+        Command::Demo {
+            units,
+            slots,
+            unit,
+            registry,
+        } => Action::Demo(DemoRequest {
+            units,
+            slots,
+            unit,
+            registry,
+            home,
+        }),
+        Command::Init {
+            name,
+            operator,
+            registry,
+            slots,
+        } => Action::Init(InitOptions {
+            station_name: name,
+            operator_name: operator.into(),
+            registry_url: registry,
+            slots: slots
+                .iter()
+                .map(|text| slot(text))
+                .collect::<Result<_, _>>()?,
+        }),
+        Command::Doctor => Action::Doctor,
+        Command::Completions { shell } => Action::Completions(shell),
+        Command::Man => Action::Man,
+        Command::Product(command) => Action::Request(product(command)?),
+        Command::Order(command) => Action::Request(order(command)),
+        Command::Unit(command) => Action::Request(unit(command)?),
+        Command::Pin(PinCommand::Show { unit }) => Action::Request(Request::PinShow { unit }),
+        Command::Provision {
+            order,
+            slots,
+            count,
+            serial,
+            dry_run,
+            idempotency_key,
+            max_failures,
+        } => Action::Request(Request::Provision(provision(ProvisionRequest {
+            order,
+            slots,
+            count,
+            serial,
+            dry_run,
+            idempotency_key,
+            failures_max: max_failures,
+        })?)),
+    })
+}
+
+fn slot(text: &str) -> Result<SlotConfig, CommandError> {
+    let malformed = |source| CommandError::Slot {
+        got: text.to_owned(),
+        source,
+    };
+    let (number, link) = text.split_once('=').ok_or_else(|| malformed(None))?;
+    Ok(SlotConfig {
+        number: number.parse().map_err(|_| malformed(None))?,
+        link: link.parse().map_err(|source| malformed(Some(source)))?,
+    })
+}
+
+fn product(command: ProductCommand) -> Result<Request, CommandError> {
+    Ok(match command {
+        ProductCommand::Add(typed) => Request::ProductAdd(Box::new(draft(*typed)?)),
+        ProductCommand::List { all } => Request::ProductList { all },
+        ProductCommand::Show { product } => Request::ProductShow { product },
+        ProductCommand::Retire { product } => Request::ProductRetire { product },
+    })
+}
+
+fn draft(typed: ProductAdd) -> Result<ProductDraft, CommandError> {
+    Ok(ProductDraft {
+        name: typed.name,
+        customer: typed.customer,
+        platform: typed.platform,
+        key_policy: typed.key_policy,
+        algorithm: typed.algorithm,
+        lock_policy: typed.lock_policy,
+        cloud_key: key(&typed.cloud_key)?,
+        cloud_address: typed.cloud_address,
+        authority_key: typed.authority_key.as_deref().map(key).transpose()?,
+        credentials_file: typed.credentials.as_deref().map(credentials).transpose()?,
+        when_registry_unreachable: typed.when_registry_unreachable.into(),
+        serial_format: typed.serial_format,
+    })
+}
+
+fn key(path: &Path) -> Result<CloudKey, CommandError> {
+    CloudKey::read(path).map_err(|source| CommandError::Key {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Looks whether the credentials can be read, and forgets them.
+fn credentials(path: &Path) -> Result<PathBuf, CommandError> {
+    let unreadable = |source| CommandError::Credentials {
+        path: path.to_owned(),
+        got: "the file can't be read".to_owned(),
+        source: Some(source),
+    };
+    let mut content = Zeroizing::new(Vec::with_capacity(CREDENTIALS_LENGTH_MAX + 1));
+    std::fs::File::open(path)
+        .and_then(|file| {
+            file.take(CREDENTIALS_LENGTH_MAX as u64 + 1)
+                .read_to_end(&mut content)
+        })
+        .map_err(unreadable)?;
+    let got = match content.len() {
+        0 => "the file is empty",
+        length if length > CREDENTIALS_LENGTH_MAX => "the file is longer",
+        _ => return path.canonicalize().map_err(unreadable),
+    };
+    Err(CommandError::Credentials {
+        path: path.to_owned(),
+        got: got.to_owned(),
+        source: None,
+    })
+}
+
+fn order(command: OrderCommand) -> Request {
+    match command {
+        OrderCommand::Add {
+            name,
+            product,
+            quantity,
+            rework,
+        } => Request::OrderAdd {
+            name,
+            product,
+            quantity,
+            rework,
+        },
+        OrderCommand::List { open } => Request::OrderList {
+            state: open.then_some(OrderState::Open),
+        },
+        OrderCommand::Show { order } => Request::OrderShow { order },
+        OrderCommand::Close { order } => Request::OrderClose { order },
+    }
+}
+
+fn unit(command: UnitCommand) -> Result<Request, CommandError> {
+    Ok(match command {
+        UnitCommand::List {
+            order,
+            state,
+            limit,
+        } => Request::UnitList {
+            order,
+            state: state.as_deref().and_then(unit_state),
+            limit,
+        },
+        UnitCommand::Show { unit } => Request::UnitShow { unit },
+        UnitCommand::Release { unit, reason } => Request::UnitRelease {
+            unit,
+            reason: checked_reason(reason)?,
+        },
+        UnitCommand::Scrap {
+            unit,
+            reason,
+            permit,
+        } => Request::UnitScrap {
+            unit,
+            reason: checked_reason(reason)?,
+            permit,
+        },
+        UnitCommand::Rework {
+            unit,
+            reason,
+            permit,
+        } => Request::UnitRework {
+            unit,
+            reason: checked_reason(reason)?,
+            permit,
+        },
+    })
+}
+
+/// The state of this name; the command line takes no other.
+fn unit_state(name: &str) -> Option<UnitState> {
+    [
+        UnitState::InProgress,
+        UnitState::Passed,
+        UnitState::Weak,
+        UnitState::Held,
+        UnitState::Failed,
+        UnitState::Quarantined,
+        UnitState::Scrapped,
+    ]
+    .into_iter()
+    .find(|state| state.name() == name)
+}
+
+/// Checks that a reason says something and is one line: it stands in the audit log for ever.
+pub(super) fn checked_reason(reason: String) -> Result<String, CommandError> {
+    let got = reason.trim().chars().count();
+    if (3..=200).contains(&got) && !reason.chars().any(char::is_control) {
+        Ok(reason.trim().to_owned())
+    } else {
+        Err(CommandError::Reason { got })
+    }
+}
+
+/// Checks what a provisioning request says of itself.
+pub(super) fn provision(mut request: ProvisionRequest) -> Result<ProvisionRequest, CommandError> {
+    let usage = |message: &str| {
+        Err(CommandError::Usage {
+            message: message.to_owned(),
+        })
+    };
+    let typed = request.slots.len();
+    request.slots.sort_unstable();
+    request.slots.dedup();
+    if request.slots.len() < typed {
+        return usage("expected each --slot once, got one twice");
+    }
+    if request.serial.is_some() && (typed > 1 || request.count.is_some_and(|count| count > 1)) {
+        return usage(
+            "expected one slot and one unit with --serial, got more: a serial belongs to one unit",
+        );
+    }
+    if request
+        .idempotency_key
+        .as_ref()
+        .is_some_and(|key| key.is_empty() || key.len() > crate::journal::IDEMPOTENCY_KEY_MAX)
+    {
+        return usage("expected an --idempotency-key of 1 to 256 bytes");
+    }
+    Ok(request)
+}

@@ -1,0 +1,334 @@
+//! The program: from what was typed to an exit code.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::{CommandFactory, Parser};
+
+use super::arguments::{Arguments, GlobalArguments};
+use super::lower::{Action, lower};
+use super::{CommandError, Request, demo, doctor, execute, log, read};
+use crate::app::{self, App, AppError};
+use crate::event::{
+    AnswerStyle, ErrorBody, Event, EventSink, HumanSink, JsonSink, Summary, Terminal,
+};
+use crate::exit::ExitCode;
+use crate::home::{self, HomeError};
+use crate::journal::JournalReader;
+use crate::operator::Token;
+use crate::socket::{self, Answer, Call, Server, SocketError};
+use crate::stop::Stop;
+
+/// How long a command waits for a home that another command is just opening or letting go of.
+const OWNER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often it looks.
+const OWNER_LOOK_PERIOD: Duration = Duration::from_millis(50);
+
+/// Runs `keyline` with these arguments (the first one is the program's name) and gives the exit code.
+///
+/// Everything that is written goes to standard output and standard error; the last event is a summary.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let begun = Instant::now();
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // What this process makes is its user's alone, databases and sockets of libraries included.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let hardening = crate::secret::harden_process();
+    let stop = Stop::new();
+    let Arguments { global, command } = match Arguments::try_parse_from(&arguments) {
+        Ok(parsed) => parsed,
+        Err(error) => return refuse_arguments(&error, &arguments, &stop),
+    };
+    let action = lower(command, global.home.clone());
+    let style = action.as_ref().map_or(AnswerStyle::Detail, answer_style);
+    let sink = sink(&global, style, &stop);
+    if !hardening.complete() {
+        sink.emit(Event::Warning {
+            message: "the system would write a core dump of this process, with whatever it holds"
+                .to_owned(),
+            next: "Run `ulimit -c 0` before, and look at /proc/sys/fs/suid_dumpable.".to_owned(),
+        });
+    }
+    let summary = action
+        .and_then(|action| {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build()
+                .map_err(|source| CommandError::System {
+                    doing: "start its threads",
+                    source,
+                })?;
+            let context = Context {
+                global,
+                sink: Arc::clone(&sink),
+                stop,
+            };
+            let summary = runtime.block_on(context.act(action));
+            // A blocked thread, such as one that waits for a probe, must not keep the program from ending.
+            runtime.shutdown_timeout(Duration::from_secs(2));
+            summary
+        })
+        .unwrap_or_else(|error| execute::failed(&error, sink.as_ref(), begun));
+    let exit_code = summary.exit_code;
+    sink.emit(Event::Summary(summary));
+    exit_code
+}
+
+fn answer_style(action: &Action) -> AnswerStyle {
+    match action {
+        Action::Request(request) if request.is_list() => AnswerStyle::Table,
+        _ => AnswerStyle::Detail,
+    }
+}
+
+fn sink(global: &GlobalArguments, style: AnswerStyle, stop: &Stop) -> Arc<dyn EventSink> {
+    let stop = stop.clone();
+    if global.json {
+        Arc::new(JsonSink::new(std::io::stdout(), stop))
+    } else {
+        Arc::new(HumanSink::new(
+            std::io::stdout(),
+            std::io::stderr(),
+            Terminal::detect(),
+            style,
+            stop,
+        ))
+    }
+}
+
+/// `--help` and `--version` end well; anything else that clap stops at is wrong usage, of which a script hears on its own channel too.
+fn refuse_arguments(error: &clap::Error, arguments: &[OsString], stop: &Stop) -> ExitCode {
+    // Nobody reads it: nothing can be said about that.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::Success;
+    }
+    if arguments.iter().any(|argument| argument == "--json") {
+        let sink = JsonSink::new(std::io::stdout(), stop.clone());
+        let message = error.to_string();
+        let message = message.trim_start_matches("error: ").lines().next();
+        sink.emit(Event::Error {
+            error: ErrorBody {
+                code: "usage".to_owned(),
+                message: message.unwrap_or_default().to_owned(),
+                next: "See `keyline help`.".to_owned(),
+            },
+        });
+        sink.emit(Event::Summary(Summary::without_units(ExitCode::Usage, 0)));
+    }
+    ExitCode::Usage
+}
+
+/// What every action works with.
+struct Context {
+    global: GlobalArguments,
+    sink: Arc<dyn EventSink>,
+    stop: Stop,
+}
+
+impl Context {
+    fn home_path(&self) -> PathBuf {
+        self.global.home.clone().unwrap_or_else(home::default_path)
+    }
+
+    async fn act(&self, action: Action) -> Result<Summary, CommandError> {
+        let begun = Instant::now();
+        let log_home = match &action {
+            Action::Request(_) => Some(self.home_path()),
+            _ => None,
+        };
+        let verbose = self.global.verbose;
+        match action {
+            Action::Completions(shell) => {
+                let mut command = Arguments::command();
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut command, "keyline", &mut script);
+                return print(&script, begun);
+            }
+            Action::Man => {
+                let mut page = Vec::new();
+                clap_mangen::Man::new(Arguments::command())
+                    .render(&mut page)
+                    .map_err(writing)?;
+                return print(&page, begun);
+            }
+            _ => {}
+        }
+        if !matches!(action, Action::Demo(_)) {
+            log::start(verbose, log_home.as_deref());
+        }
+        super::signal::watch(&self.stop)?;
+        match action {
+            Action::Request(request) => self.request(request).await,
+            Action::Demo(request) => demo::run(request, verbose, &self.sink, &self.stop).await,
+            Action::Init(options) => self.init(options).await,
+            Action::Doctor => doctor::run(&self.home_path(), self.sink.as_ref()).await,
+            Action::Completions(_) | Action::Man => {
+                Ok(Summary::without_units(ExitCode::Success, 0))
+            }
+        }
+    }
+
+    async fn init(&self, options: app::InitOptions) -> Result<Summary, CommandError> {
+        let begun = Instant::now();
+        let created = app::init(&self.home_path(), options).await?;
+        let app = created.app;
+        let path = app.home().path().to_owned();
+        self.sink.emit(Event::Notice {
+            message: format!(
+                "Made a station at {}.\n  station   {} ({})\n  audit log {}\n  operator  administrator, token in {}\n\nThe audit log's key is a file: fine to try things out; for a factory keep it in a token.\nNext: `keyline doctor`, then `keyline product add`.",
+                path.display(),
+                app.home().config().station.name,
+                app.home().station(),
+                app.journal().verifier_key(),
+                created.token_file.display(),
+            ),
+        });
+        let mut summary = Summary::without_units(ExitCode::Success, execute::elapsed_ms(begun));
+        summary.checkpoint = Some(app.journal().checkpoint().to_string());
+        summary.home = Some(path);
+        app.close().await?;
+        Ok(summary)
+    }
+
+    /// A question goes to the journal at once; anything else is done here by whoever owns the home, or there by its owner.
+    async fn request(&self, request: Request) -> Result<Summary, CommandError> {
+        let begun = Instant::now();
+        let home = self.home_path();
+        let config = home::read_config(&home)?;
+        if request.needs_only_journal() {
+            let journal = JournalReader::open(&home.join(&config.journal.path)).await?;
+            read::answer(&journal, &request, self.sink.as_ref()).await?;
+            let elapsed_ms = execute::elapsed_ms(begun);
+            let mut summary = Summary::without_units(ExitCode::Success, elapsed_ms);
+            summary.home = Some(home);
+            return Ok(summary);
+        }
+        let token_file = match &self.global.operator_token {
+            Some(path) => path.clone(),
+            None => home.join(&config.operator.token_file),
+        };
+        let token = || match request.permission() {
+            Some(_) => Token::read(&token_file).map(Some),
+            None => Ok(None),
+        };
+        loop {
+            let error = match App::open(&home).await {
+                Ok(app) => {
+                    let call = Call {
+                        token: token()?,
+                        request: request.clone(),
+                    };
+                    return self.own(app, call).await;
+                }
+                Err(AppError::Home(error @ HomeError::Owned { .. })) => error,
+                Err(error) => return Err(error.into()),
+            };
+            let token = token()?;
+            let asked = socket::call(
+                &home,
+                token.as_ref(),
+                request.clone(),
+                self.sink.as_ref(),
+                &self.stop,
+            )
+            .await;
+            let error = match asked {
+                Ok(Answer::Done(summary)) => return Ok(summary),
+                Ok(Answer::NotBegun) => error.into(),
+                Err(refused @ SocketError::NotListening { .. }) => {
+                    // The owner is named first: that nobody answers may have to do with how it is doing.
+                    tracing::debug!(socket.error = %super::chain(&refused), "the owner does not answer yet");
+                    error.into()
+                }
+                Err(error) => return Err(error.into()),
+            };
+            if begun.elapsed() > OWNER_PATIENCE || self.stop.requested() {
+                return Err(error);
+            }
+            tokio::time::sleep(OWNER_LOOK_PERIOD).await;
+        }
+    }
+
+    /// Carries out a call on a home that this process owns, and those of other processes meanwhile.
+    async fn own(&self, app: App, call: Call) -> Result<Summary, CommandError> {
+        let app = Arc::new(app);
+        warn_of_interrupted(&app, self.sink.as_ref());
+        let work = execute::execute(
+            Arc::clone(&app),
+            call,
+            Arc::clone(&self.sink),
+            self.stop.clone(),
+        );
+        let summary = serve_while(&app, &self.stop, work).await?;
+        close(app).await?;
+        Ok(summary)
+    }
+}
+
+/// Does `work` on a home that this process owns, and takes the calls of other processes meanwhile.
+pub(super) async fn serve_while<T>(
+    app: &Arc<App>,
+    stop: &Stop,
+    work: impl Future<Output = T>,
+) -> Result<T, CommandError> {
+    let for_others = Arc::clone(app);
+    let server = Server::start(
+        app.home(),
+        stop.clone(),
+        move |call, sink: Arc<dyn EventSink>, stop| {
+            execute::execute(Arc::clone(&for_others), call, sink, stop)
+        },
+    )?;
+    let done = work.await;
+    server.shut_down().await;
+    Ok(done)
+}
+
+/// Lets go of the home, unless something still holds on to it; then the kernel does when the process ends.
+pub(super) async fn close(app: Arc<App>) -> Result<(), CommandError> {
+    match Arc::into_inner(app) {
+        Some(app) => match app.close().await {
+            // A journal that stopped has said so where it mattered: to the command that met it.
+            Err(AppError::Journal(crate::journal::JournalError::Stopped { .. })) | Ok(()) => Ok(()),
+            Err(error) => Err(error.into()),
+        },
+        None => Ok(()),
+    }
+}
+
+fn warn_of_interrupted(app: &App, sink: &dyn EventSink) {
+    let count = app.interrupted().len();
+    if count > 0 {
+        sink.emit(Event::Warning {
+            message: format!(
+                "{count} runs were interrupted when the station last stopped; their units' states are known"
+            ),
+            next: "Provision these units again: they go on where they stopped. `keyline unit list --state in-progress` lists them.".to_owned(),
+        });
+    }
+}
+
+fn writing(source: std::io::Error) -> CommandError {
+    CommandError::System {
+        doing: "write its output",
+        source,
+    }
+}
+
+fn print(text: &[u8], begun: Instant) -> Result<Summary, CommandError> {
+    use std::io::Write;
+    let mut out = std::io::stdout();
+    out.write_all(text)
+        .and_then(|()| out.flush())
+        .map_err(writing)?;
+    let elapsed_ms = execute::elapsed_ms(begun);
+    Ok(Summary::without_units(ExitCode::Success, elapsed_ms))
+}
+
+/// The home's log directory, for whoever opens a home by another way than [`run`].
+pub(super) fn log_directory(home: &Path) -> PathBuf {
+    home.join("log")
+}

@@ -1,0 +1,314 @@
+//! Answers to questions, collected until the command ends and shown as one table or in detail.
+
+use super::human::AnswerStyle;
+use super::table::{list, table, time};
+use super::{Event, OrderView, PinView, ProductView, RunView, UnitView};
+use crate::record::StepPhase;
+use crate::registry::PinEvent;
+
+/// What was answered so far.
+pub(super) struct Answer {
+    products: Vec<ProductView>,
+    orders: Vec<OrderView>,
+    units: Vec<UnitView>,
+    pins: Vec<PinView>,
+}
+
+impl Answer {
+    /// Nothing yet.
+    pub(super) const fn new() -> Self {
+        Self {
+            products: Vec::new(),
+            orders: Vec::new(),
+            units: Vec::new(),
+            pins: Vec::new(),
+        }
+    }
+
+    /// Keeps an event that is an answer; others are not answers and are left out.
+    pub(super) fn push(&mut self, event: Event) {
+        match event {
+            Event::Product(product) => self.products.push(*product),
+            Event::Order(order) => self.orders.push(*order),
+            Event::UnitRecord(unit) => self.units.push(*unit),
+            Event::Pin(pin) => self.pins.push(*pin),
+            _ => {}
+        }
+    }
+
+    /// Everything, as text.
+    pub(super) fn text(&self, style: AnswerStyle) -> String {
+        match style {
+            AnswerStyle::Table => self.tables(),
+            AnswerStyle::Detail => self.details(),
+        }
+    }
+
+    fn tables(&self) -> String {
+        let mut text = String::new();
+        if !self.products.is_empty() {
+            let rows: Vec<_> = self.products.iter().map(product_row).collect();
+            text += &table(
+                &[
+                    "name",
+                    "customer",
+                    "chip",
+                    "key",
+                    "algorithm",
+                    "lock",
+                    "cloud",
+                    "state",
+                ],
+                &rows,
+            );
+        }
+        if !self.orders.is_empty() {
+            let rows: Vec<_> = self.orders.iter().map(order_row).collect();
+            text += &table(
+                &[
+                    "name", "product", "quantity", "passed", "weak", "held", "failed", "state",
+                ],
+                &rows,
+            );
+        }
+        if !self.units.is_empty() {
+            let rows: Vec<_> = self.units.iter().map(unit_row).collect();
+            text += &table(&["device id", "serial", "state", "order", "why"], &rows);
+        }
+        if !self.pins.is_empty() {
+            let rows: Vec<_> = self.pins.iter().map(pin_row).collect();
+            text += &table(
+                &[
+                    "device id",
+                    "state",
+                    "algorithm",
+                    "fingerprint",
+                    "claimed",
+                    "pinned",
+                ],
+                &rows,
+            );
+        }
+        text
+    }
+
+    fn details(&self) -> String {
+        let products = self.products.iter().map(product_detail);
+        let orders = self.orders.iter().map(order_detail);
+        let units = self.units.iter().map(unit_detail);
+        let pins = self.pins.iter().map(pin_detail);
+        let all: Vec<String> = products.chain(orders).chain(units).chain(pins).collect();
+        all.join("\n")
+    }
+}
+
+fn name(value: impl Into<String>) -> String {
+    value.into()
+}
+
+fn product_row(product: &ProductView) -> Vec<String> {
+    vec![
+        product.name.clone(),
+        product.customer.clone(),
+        name(product.platform),
+        name(product.key_policy),
+        name(product.algorithm),
+        name(product.lock_policy),
+        product.cloud_address.clone(),
+        product
+            .retired_at_ms
+            .map_or("live", |_| "retired")
+            .to_owned(),
+    ]
+}
+
+fn product_detail(product: &ProductView) -> String {
+    list(&[
+        ("name", product.name.clone()),
+        ("id", product.id.to_string()),
+        ("customer", product.customer.clone()),
+        ("chip", name(product.platform)),
+        ("key policy", name(product.key_policy)),
+        ("algorithm", name(product.algorithm)),
+        ("lock policy", name(product.lock_policy)),
+        ("cloud address", product.cloud_address.clone()),
+        ("cloud key", hex::encode(product.cloud_key_fingerprint)),
+        (
+            "credentials",
+            if product.has_credentials {
+                "from a file, to flash only".to_owned()
+            } else {
+                "none".to_owned()
+            },
+        ),
+        (
+            "serials",
+            product
+                .serial_format
+                .clone()
+                .unwrap_or_else(|| "none".to_owned()),
+        ),
+        ("added", time(product.added_at_ms)),
+        (
+            "retired",
+            product.retired_at_ms.map_or_else(String::new, time),
+        ),
+    ])
+}
+
+fn order_state(order: &OrderView) -> String {
+    format!("{:?}", order.order.state).to_lowercase()
+}
+
+fn order_row(order: &OrderView) -> Vec<String> {
+    vec![
+        order.order.name.clone(),
+        order.product_name.clone(),
+        order.order.quantity.to_string(),
+        order.passed.to_string(),
+        order.weak.to_string(),
+        order.held.to_string(),
+        order.failed.to_string(),
+        order_state(order),
+    ]
+}
+
+fn order_detail(order: &OrderView) -> String {
+    list(&[
+        ("name", order.order.name.clone()),
+        ("id", order.order.id.to_string()),
+        ("product", order.product_name.clone()),
+        ("quantity", order.order.quantity.to_string()),
+        ("passed", order.passed.to_string()),
+        ("weak", order.weak.to_string()),
+        ("held", order.held.to_string()),
+        ("failed", order.failed.to_string()),
+        (
+            "rework",
+            if order.order.rework {
+                "yes".to_owned()
+            } else {
+                "no".to_owned()
+            },
+        ),
+        ("agent digest", hex::encode(order.order.agent_digest)),
+        ("state", order_state(order)),
+        ("added", time(order.order.added_at_ms)),
+    ])
+}
+
+fn unit_row(unit: &UnitView) -> Vec<String> {
+    vec![
+        unit.device_id.0.to_string(),
+        unit.serial.clone().unwrap_or_default(),
+        unit.state.name().to_owned(),
+        unit.order_name.clone().unwrap_or_default(),
+        unit.failure
+            .as_ref()
+            .map_or("", |failure| failure.code.name())
+            .to_owned(),
+    ]
+}
+
+fn unit_detail(unit: &UnitView) -> String {
+    let failure = unit.failure.as_ref();
+    let mut text = list(&[
+        ("device id", unit.device_id.0.to_string()),
+        ("serial", unit.serial.clone().unwrap_or_default()),
+        ("state", unit.state.name().to_owned()),
+        ("order", unit.order_name.clone().unwrap_or_default()),
+        (
+            "why",
+            failure.map_or_else(String::new, |failure| {
+                format!("{}: {}", failure.code.name(), failure.message)
+            }),
+        ),
+        (
+            "next",
+            failure.map_or_else(String::new, |failure| failure.next.clone()),
+        ),
+    ]);
+    if let Some(run) = &unit.last_run {
+        text += &run_detail(run);
+    }
+    text
+}
+
+fn run_detail(run: &RunView) -> String {
+    let text = list(&[
+        ("last run", run.id.to_string()),
+        ("slot", run.slot.to_string()),
+        (
+            "result",
+            run.result
+                .map_or("not ended", |result| result.name())
+                .to_owned(),
+        ),
+        (
+            "reached",
+            run.reached.map_or("", |step| step.name()).to_owned(),
+        ),
+        ("began", time(run.started_at_ms)),
+        ("ended", run.ended_at_ms.map_or_else(String::new, time)),
+    ]);
+    let rows: Vec<_> = run
+        .steps
+        .iter()
+        .filter(|step| step.phase == StepPhase::Done)
+        .map(|step| vec![step.step.name().to_owned(), time(step.at_ms)])
+        .collect();
+    text + &table(&["step", "done at"], &rows)
+}
+
+fn pin_row(pin: &PinView) -> Vec<String> {
+    let pin = &pin.pin;
+    vec![
+        pin.device_id.0.to_string(),
+        if pin.weak {
+            format!("{} (weak)", pin.state)
+        } else {
+            pin.state.clone()
+        },
+        name(pin.algorithm),
+        hex::encode(pin.fingerprint),
+        time(pin.claimed_at_ms),
+        pin.pinned_at_ms.map_or_else(String::new, time),
+    ]
+}
+
+fn pin_detail(pin: &PinView) -> String {
+    let history: Vec<_> = pin.history.iter().map(history_row).collect();
+    let pin = &pin.pin;
+    let text = list(&[
+        ("device id", pin.device_id.0.to_string()),
+        ("state", pin.state.clone()),
+        (
+            "proof",
+            if pin.weak {
+                "weak (a MAC that only the station could check)".to_owned()
+            } else {
+                "signed by the device key".to_owned()
+            },
+        ),
+        ("algorithm", name(pin.algorithm)),
+        ("fingerprint", hex::encode(pin.fingerprint)),
+        ("public key", hex::encode(&pin.public_key)),
+        ("product", pin.product.to_string()),
+        ("station", pin.station.to_string()),
+        ("claimed", time(pin.claimed_at_ms)),
+        ("pinned", pin.pinned_at_ms.map_or_else(String::new, time)),
+    ]);
+    if history.is_empty() {
+        return text;
+    }
+    text + "\n" + &table(&["when", "what", "fingerprint", "why"], &history)
+}
+
+fn history_row(event: &PinEvent) -> Vec<String> {
+    vec![
+        time(event.at_ms),
+        event.kind.name().to_owned(),
+        hex::encode(event.fingerprint),
+        event.reason.clone().unwrap_or_default(),
+    ]
+}
