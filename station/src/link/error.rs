@@ -63,4 +63,10 @@ pub enum LinkError {
         /// Where the image lies.
         address: u32,
     },
+    /// What should be the agent's control block is none.
+    #[error("expected the agent's control block, {address:#010x} holds none that is sound")]
+    ControlBlock {
+        /// Where it was looked for.
+        address: u32,
+    },
 }

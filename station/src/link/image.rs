@@ -7,10 +7,23 @@ use sha2::{Digest as _, Sha256};
 use super::{AgentImage, Residence};
 
 /// What `make firmware` wrote about the images: one entry a chip.
-const MANIFEST: &str = "{\"images\": []}";
+const MANIFEST: &str = include_str!("../../../device-agent/firmware/images/manifest.json");
 
 /// The images, by the platform's name.
-const IMAGES: &[(&str, &[u8])] = &[];
+const IMAGES: &[(&str, &[u8])] = &[
+    (
+        "nrf51822",
+        include_bytes!("../../../device-agent/firmware/images/nrf51822.bin"),
+    ),
+    (
+        "nrf52832",
+        include_bytes!("../../../device-agent/firmware/images/nrf52832.bin"),
+    ),
+    (
+        "nrf52840",
+        include_bytes!("../../../device-agent/firmware/images/nrf52840.bin"),
+    ),
+];
 
 /// Why there is no agent image.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +55,7 @@ pub enum ImageError {
 
 #[derive(Deserialize)]
 struct Manifest {
+    agent_version: u32,
     images: Vec<Entry>,
 }
 
@@ -52,9 +66,8 @@ struct Entry {
     load_address: u32,
     #[serde(with = "hex::serde")]
     sha256: Digest,
-    rtt_address: u32,
+    rtt_control_block: u32,
     resident: Resident,
-    agent_version: u32,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -99,7 +112,7 @@ fn find(
         serde_json::from_str(manifest).map_err(|source| ImageError::Manifest { source })?;
     let entry = manifest
         .images
-        .into_iter()
+        .iter()
         .find(|entry| entry.platform == platform.name());
     let bytes = images.iter().find(|(name, _)| *name == platform.name());
     let (Some(entry), Some((_, bytes))) = (entry, bytes) else {
@@ -115,14 +128,39 @@ fn find(
     }
     Ok(AgentImage {
         platform,
-        version: entry.agent_version,
+        version: manifest.agent_version,
         load_address: entry.load_address,
         bytes: bytes.to_vec(),
         digest: got,
-        rtt_address: entry.rtt_address,
+        rtt_address: entry.rtt_control_block,
         residence: match entry.resident {
             Resident::Flash => Residence::Flash,
             Resident::Ram => Residence::Ram,
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_chip_has_the_image_that_the_manifest_describes() {
+        for platform in Platform::ALL {
+            let image = AgentImage::for_platform(platform).unwrap();
+            assert_eq!(image.platform, platform);
+            assert_eq!(image.version, keyline_agent::AGENT_VERSION);
+        }
+    }
+
+    #[test]
+    fn an_image_that_is_missing_or_altered_is_refused_with_words() {
+        let platform = Platform::Nrf51822;
+        let missing = find(platform, MANIFEST, &[]).unwrap_err();
+        assert!(matches!(missing, ImageError::Missing { .. }), "{missing}");
+        let altered = find(platform, MANIFEST, &[("nrf51822", b"altered")]).unwrap_err();
+        assert!(matches!(altered, ImageError::Digest { .. }), "{altered}");
+        let garbage = find(platform, "{", IMAGES).unwrap_err();
+        assert!(matches!(garbage, ImageError::Manifest { .. }), "{garbage}");
+    }
 }

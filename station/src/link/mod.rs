@@ -9,11 +9,13 @@ use keyline_protocol::identity::{DeviceId, Digest, Platform};
 
 mod error;
 mod image;
+mod probe;
 mod serial;
 mod sim;
 
 pub use error::LinkError;
 pub use image::ImageError;
+pub use probe::ProbeTarget;
 pub use serial::SerialTarget;
 pub use sim::SimTarget;
 

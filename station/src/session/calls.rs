@@ -3,7 +3,7 @@
 use keyline_protocol::frame::Kind;
 use keyline_protocol::identity::{Algorithm, Digest, Id, KeyPolicy};
 use keyline_protocol::message::{
-    Authenticator, Identity, KEY_CHUNK_LENGTH_MAX, RecordSummary, Request, Response,
+    Authenticator, Identity, KEY_CHUNK_LENGTH_MAX, RecordSummary, Refusal, Request, Response,
 };
 use keyline_protocol::record::RecordContent;
 
@@ -209,7 +209,14 @@ impl Conversation {
     /// # Errors
     /// [`SessionError`].
     pub fn ask_for_reset(&mut self) -> Result<(), SessionError> {
-        done("Reset", &self.ask(&Request::Reset)?)
+        match self.ask(&Request::Reset) {
+            // The answer was lost, and the request came a second time to an agent that has just begun: it has reset.
+            Err(SessionError::Refused {
+                refusal: Refusal::NoHello,
+                ..
+            }) => Ok(()),
+            answer => done("Reset", &answer?),
+        }
     }
 }
 

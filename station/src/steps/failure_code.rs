@@ -46,7 +46,7 @@ fn of_link(error: &LinkError) -> FailureCode {
         LinkError::NoUnit { .. } => FailureCode::UnitNotConnected,
         LinkError::WrongChip { .. } => FailureCode::WrongChip,
         LinkError::Lost { .. } => FailureCode::ConnectionLost,
-        LinkError::Timeout { .. } => FailureCode::UnitTimeout,
+        LinkError::Timeout { .. } | LinkError::ControlBlock { .. } => FailureCode::UnitTimeout,
         LinkError::Protected => FailureCode::LockedUnknown,
         LinkError::ImageMismatch { .. } => FailureCode::FlashFault,
     }

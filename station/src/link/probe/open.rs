@@ -1,0 +1,112 @@
+//! Opening a probe and the chip behind it, and what probe-rs' errors mean for a unit on a bench.
+
+use std::error::Error as StdError;
+use std::io;
+use std::sync::LazyLock;
+
+use keyline_protocol::identity::Platform;
+use probe_rs::architecture::arm::ArmError;
+use probe_rs::config::Registry;
+use probe_rs::probe::list::Lister;
+use probe_rs::probe::{DebugProbeError, DebugProbeSelector, Probe, ProbeCreationError};
+use probe_rs::{Error, Permissions, Session};
+
+use crate::link::LinkError;
+
+/// The chips that probe-rs knows; reading them in takes longer than attaching.
+static CHIPS: LazyLock<Registry> = LazyLock::new(Registry::from_builtin_families);
+
+/// What probe-rs calls a chip.
+const fn target_name(platform: Platform) -> &'static str {
+    match platform {
+        Platform::Nrf51822 => "nRF51822_xxAA",
+        Platform::Nrf52832 => "nRF52832_xxAA",
+        Platform::Nrf52840 => "nRF52840_xxAA",
+    }
+}
+
+/// Opens the probe and attaches to the chip behind it. Nothing is ever erased to get in: the permissions are the default ones.
+///
+/// # Errors
+/// [`LinkError::Protected`] where the chip refuses because of its read-back protection; others as they are.
+pub(super) fn session(selector: &str, platform: Platform) -> Result<Session, LinkError> {
+    probe(selector)?
+        .attach_with_registry(target_name(platform), Permissions::default(), &CHIPS)
+        .map_err(|error| attaching(selector, error))
+}
+
+fn probe(selector: &str) -> Result<Probe, LinkError> {
+    let parsed: DebugProbeSelector =
+        selector
+            .parse()
+            .map_err(|source| LinkError::ProbeNotFound {
+                selector: selector.to_owned(),
+                source: Some(Box::new(source)),
+            })?;
+    Lister::new()
+        .open(parsed)
+        .map_err(|error| opening(selector, error))
+}
+
+fn opening(selector: &str, error: DebugProbeError) -> LinkError {
+    let selector = selector.to_owned();
+    let busy = match &error {
+        // The operating system has the probe, and another process has claimed it.
+        DebugProbeError::ProbeCouldNotBeCreated(ProbeCreationError::CouldNotOpen) => true,
+        // A probe on the network that hangs up at once is serving somebody else.
+        DebugProbeError::Usb(_) => true,
+        _ => is_io(
+            &error,
+            &[
+                io::ErrorKind::ResourceBusy,
+                io::ErrorKind::ConnectionReset,
+                io::ErrorKind::BrokenPipe,
+                io::ErrorKind::UnexpectedEof,
+            ],
+        ),
+    };
+    if busy {
+        LinkError::Busy { selector }
+    } else {
+        LinkError::ProbeNotFound {
+            selector,
+            source: Some(Box::new(error)),
+        }
+    }
+}
+
+fn attaching(selector: &str, error: Error) -> LinkError {
+    match error {
+        // nRF52: the control access port says that the chip is locked, and erasing it is not permitted.
+        Error::MissingPermissions(_) | Error::Arm(ArmError::MissingPermissions(_)) => {
+            LinkError::Protected
+        }
+        error => LinkError::NoUnit {
+            selector: selector.to_owned(),
+            source: Some(Box::new(error)),
+        },
+    }
+}
+
+/// The connection was there and is gone.
+pub(super) fn lost<E: StdError + Send + Sync + 'static>(
+    doing: &'static str,
+) -> impl FnOnce(E) -> LinkError {
+    move |source| LinkError::Lost {
+        doing,
+        source: Some(Box::new(source)),
+    }
+}
+
+fn is_io(error: &(dyn StdError + 'static), kinds: &[io::ErrorKind]) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>()
+            && kinds.contains(&error.kind())
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
