@@ -146,6 +146,12 @@ impl Generator {
     /// One raw sample that passed both tests.
     fn sample(&mut self, hal: &mut impl Hal) -> Result<u8, HealthTest> {
         let sample = hal.random_byte().ok_or(HealthTest::Stalled)?;
+        self.test(sample)?;
+        Ok(sample)
+    }
+
+    /// Shows one sample to both tests.
+    fn test(&mut self, sample: u8) -> Result<(), HealthTest> {
         if self.repeated > 0 && sample == self.previous {
             self.repeated += 1;
             if self.repeated >= REPETITION_CUTOFF {
@@ -164,6 +170,77 @@ impl Generator {
             return Err(HealthTest::AdaptiveProportion);
         }
         self.window_seen = (self.window_seen + 1) % WINDOW;
-        Ok(sample)
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+
+    /// How many of `samples` pass before a test fails, and which one fails.
+    fn passes(samples: impl IntoIterator<Item = u8>) -> (usize, Option<HealthTest>) {
+        let mut generator = Generator::default();
+        let mut passed = 0;
+        for sample in samples {
+            if let Err(test) = generator.test(sample) {
+                return (passed, Some(test));
+            }
+            passed += 1;
+        }
+        (passed, None)
+    }
+
+    #[test]
+    fn ten_equal_samples_pass_and_eleven_do_not() {
+        assert_eq!(passes([7; 10]), (10, None));
+        assert_eq!(passes([7; 11]), (10, Some(HealthTest::RepetitionCount)));
+        let interrupted = [[7; 10], [8; 10], [7; 10]];
+        assert_eq!(passes(interrupted.into_iter().flatten()), (30, None));
+    }
+
+    #[test]
+    fn a_window_holds_its_first_sample_77_times_and_not_78() {
+        // The first sample and others that are never it, in turn.
+        let mixed = |equal| {
+            (0_u16..512).map(move |at| {
+                if at % 2 == 0 && at / 2 < equal {
+                    7
+                } else {
+                    9 + (at % 2) as u8
+                }
+            })
+        };
+        assert_eq!(passes(mixed(77)), (512, None));
+        assert_eq!(
+            passes(mixed(78)),
+            (154, Some(HealthTest::AdaptiveProportion))
+        );
+        // Each window counts for itself.
+        assert_eq!(passes(mixed(77).chain(mixed(77))), (1_024, None));
+    }
+
+    #[test]
+    fn the_cutoffs_are_those_of_four_bits_and_one_alarm_in_2_to_the_40() {
+        let alarm = 2_f64.powi(-40);
+        // 4.4.1: the chance of so many equal samples after the first.
+        let repeated = |count: u8| 2_f64.powi(-4 * i32::from(count - 1));
+        assert!(repeated(REPETITION_CUTOFF) <= alarm);
+        assert!(repeated(REPETITION_CUTOFF - 1) > alarm);
+
+        // 4.4.2: 1 + the least c for which at most c of 512 samples are the first one with probability 1 - 2^-40.
+        let exactly = |count: u16| {
+            let choices = (0..count).fold(1.0, |product, taken| {
+                product * f64::from(WINDOW - taken) / f64::from(taken + 1)
+            });
+            choices
+                * 16_f64.powi(-i32::from(count))
+                * (15.0 / 16.0_f64).powi(i32::from(WINDOW - count))
+        };
+        let above = |count: u16| (count + 1..=WINDOW).map(exactly).sum::<f64>();
+        let critical = (0..WINDOW).find(|count| above(*count) <= alarm);
+        assert_eq!(critical.map(|count| count + 1), Some(PROPORTION_CUTOFF));
     }
 }

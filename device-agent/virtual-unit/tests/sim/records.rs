@@ -295,3 +295,40 @@ fn a_lock_policy_reads_back() {
         assert_eq!(client.identity().record, Some(summary));
     }
 }
+
+#[test]
+fn of_two_valid_records_the_newer_counts_and_the_other_is_erased() {
+    let unit = unit(Platform::Nrf51822);
+    let mut client = Client::new(&unit);
+    client.generate_key();
+    let length = NRF51822.record_pages * NRF51822.page_length;
+    let area = |unit: &SimUnit, area: u32| {
+        let mut bytes = vec![0; length as usize];
+        unit.probe_flash(area, &mut bytes).expect("a cable");
+        bytes
+    };
+    let mut stale = None;
+    // Each round writes the other area.
+    for round in 0..4 {
+        let cloud_key = [round; 91];
+        let content = content(&cloud_key);
+        let newer = client.call(&Request::Inject { content }).injected();
+        let [used, other] = match round % 2 {
+            0 => NRF51822.records,
+            _ => [NRF51822.records[1], NRF51822.records[0]],
+        };
+        let written = area(&unit, used);
+        if let Some(stale) = stale.replace(written) {
+            unit.with_chip(|chip| chip.flash.tamper(other, &stale));
+            assert_eq!(client.identity().record, Some(newer), "round {round}");
+            unit.power_cycle();
+            client.hello();
+            assert_eq!(client.identity().record, Some(newer), "round {round}");
+            let erased = area(&unit, other).iter().all(|byte| *byte == 0xff);
+            assert!(
+                erased,
+                "round {round}: the stale record goes at the next boot"
+            );
+        }
+    }
+}
