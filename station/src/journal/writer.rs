@@ -142,6 +142,10 @@ impl Writer {
             }
         };
         let outcome = self.stop_on_failure(outcome);
+        if self.stopped.is_some() {
+            // Readers and backups need the lock that a broken transaction holds. Whether this succeeds changes nothing.
+            let _ = sqlx::query("ROLLBACK").execute(&mut self.connection).await;
+        }
         for (reply, refusal) in refused {
             let error = refusal.or_else(|| self.refuse_stopped().err());
             if let Some(error) = error {
