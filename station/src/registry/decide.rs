@@ -108,12 +108,6 @@ impl<'a> Decision<'a> {
     fn pin(&mut self, proof: &'a Proof) -> Result<PinReceipt, RegistryError> {
         let (device_id, fingerprint) = (proof.device_id, proof.fingerprint());
         self.hold_against_claim(proof, fingerprint)?;
-        if let Some(other) = self.known.in_state(device_id, PinState::Active)
-            && other.fingerprint != fingerprint
-        {
-            let active = other.fingerprint;
-            return Err(RegistryError::DeviceHasAnotherKey { device_id, active });
-        }
         let state = self.known.state_of(device_id, &fingerprint);
         match state {
             Some(PinState::Revoked) => return Err(RegistryError::KeyRevoked { fingerprint }),
@@ -121,6 +115,12 @@ impl<'a> Decision<'a> {
                 return Err(RegistryError::KeyBurnt { fingerprint });
             }
             Some(PinState::Pending | PinState::Active) => {}
+        }
+        if let Some(other) = self.known.in_state(device_id, PinState::Active)
+            && other.fingerprint != fingerprint
+        {
+            let active = other.fingerprint;
+            return Err(RegistryError::DeviceHasAnotherKey { device_id, active });
         }
         let already = state == Some(PinState::Active);
         match self.known.nonces.get(&proof.nonce) {

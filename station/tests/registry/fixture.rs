@@ -1,0 +1,200 @@
+//! Units with real keys, and a registry to claim them in.
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256,
+};
+use keyline_protocol::identity::{Algorithm, DeviceId, KeyPolicy, LockPolicy, Platform};
+use keyline_protocol::message::Point;
+use keyline_protocol::spki;
+use keyline_station::record::{
+    AlgorithmName, Claim, DeviceIdText, KeyPolicyName, LockPolicyName, OrderId, PlatformName,
+    ProductId, Proof, RunId, StationId,
+};
+use keyline_station::registry::Registry;
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+
+/// A registry in a temporary file.
+pub(crate) struct Place {
+    directory: TempDir,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!(
+            "sqlite:{}",
+            self.directory.path().join("registry.db").display()
+        )
+    }
+
+    pub(crate) async fn open(&self) -> Registry {
+        Registry::connect(&self.url()).await.unwrap()
+    }
+
+    /// Runs a statement beside the registry's own connections.
+    pub(crate) async fn execute(&self, sql: &'static str) {
+        use sqlx::{ConnectOptions as _, Connection as _};
+        let mut connection = sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(self.directory.path().join("registry.db"))
+            .connect()
+            .await
+            .unwrap();
+        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+}
+
+/// A private key that signs.
+pub(crate) enum Key {
+    P256(EcdsaKeyPair),
+    Rsa(RsaKeyPair, Algorithm),
+}
+
+impl Key {
+    pub(crate) fn p256() -> Self {
+        let pkcs8 =
+            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
+        let pkcs8 = pkcs8.unwrap();
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref());
+        Self::P256(key.unwrap())
+    }
+
+    pub(crate) fn rsa2048() -> Self {
+        let key = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+        Self::Rsa(key, Algorithm::Rsa2048)
+    }
+
+    pub(crate) const fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::P256(_) => Algorithm::P256,
+            Self::Rsa(_, algorithm) => *algorithm,
+        }
+    }
+
+    pub(crate) fn public_key(&self) -> Vec<u8> {
+        match self {
+            Self::P256(key) => {
+                let point = key.public_key().as_ref();
+                let point = Point {
+                    x: point[1..33].try_into().unwrap(),
+                    y: point[33..].try_into().unwrap(),
+                };
+                spki::p256(&point).to_vec()
+            }
+            Self::Rsa(key, algorithm) => {
+                let modulus = key.public_key().modulus();
+                let mut der = [0; spki::LENGTH_MAX];
+                let modulus = modulus.big_endian_without_leading_zero();
+                let length = spki::rsa(*algorithm, modulus, &mut der).unwrap();
+                der[..length].to_vec()
+            }
+        }
+    }
+
+    pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
+        let random = SystemRandom::new();
+        match self {
+            Self::P256(key) => key.sign(&random, message).unwrap().as_ref().to_vec(),
+            Self::Rsa(key, _) => {
+                let mut signature = vec![0; key.public_modulus_len()];
+                key.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature)
+                    .unwrap();
+                signature
+            }
+        }
+    }
+}
+
+pub(crate) fn device(n: u32) -> DeviceIdText {
+    DeviceIdText(DeviceId::from_words(Platform::Nrf51822, n, 0))
+}
+
+/// A claim that its key has signed.
+pub(crate) fn claim(n: u32, key: &Key) -> Claim {
+    let mut claim = Claim {
+        device_id: device(n),
+        algorithm: AlgorithmName(key.algorithm()),
+        made: KeyPolicyName(KeyPolicy::OnDevice),
+        public_key: key.public_key(),
+        challenge: rand::random(),
+        signature: Vec::new(),
+        station: StationId::generate(),
+        customer: "acme".to_owned(),
+        product: ProductId::generate(),
+        order: OrderId::generate(),
+        run: RunId::generate(),
+        rework: false,
+    };
+    sign_claim(&mut claim, key);
+    claim
+}
+
+pub(crate) fn sign_claim(claim: &mut Claim, key: &Key) {
+    let mut transcript = Vec::new();
+    claim.transcript().write(|bytes| transcript.extend(bytes));
+    claim.signature = key.sign(&transcript);
+}
+
+/// A proof that its key has signed, with a nonce of its own.
+pub(crate) fn proof(n: u32, key: &Key) -> Proof {
+    let (nonce_checkpoint_digest, nonce_random): ([u8; 32], [u8; 32]) = rand::random();
+    let mut proof = Proof {
+        version: 1,
+        algorithm: AlgorithmName(key.algorithm()),
+        made: KeyPolicyName(KeyPolicy::OnDevice),
+        key_policy: KeyPolicyName(KeyPolicy::OnDevice),
+        nonce: Sha256::digest([nonce_checkpoint_digest, nonce_random].concat()).into(),
+        nonce_random,
+        nonce_checkpoint_digest,
+        device_id: device(n),
+        platform: PlatformName(Platform::Nrf51822),
+        product: ProductId::generate(),
+        order: OrderId::generate(),
+        run: RunId::generate(),
+        public_key: key.public_key(),
+        cloud_key_fingerprint: [1; 32],
+        cloud_address: "cloud.example:8883".to_owned(),
+        record_sequence: 1,
+        record_digest: [2; 32],
+        agent_digest: [3; 32],
+        lock_policy: LockPolicyName(LockPolicy::Sealed),
+        session_hash: None,
+        station: StationId::generate(),
+        authenticator: Vec::new(),
+        weak: false,
+    };
+    sign_proof(&mut proof, key);
+    proof
+}
+
+pub(crate) fn sign_proof(proof: &mut Proof, key: &Key) {
+    let mut transcript = Vec::new();
+    proof.transcript().write(|bytes| transcript.extend(bytes));
+    proof.authenticator = key.sign(&transcript);
+}
+
+pub(crate) fn fingerprint(key: &Key) -> [u8; 32] {
+    keyline_protocol::identity::fingerprint(&key.public_key())
+}
+
+/// Claims and pins a key.
+pub(crate) async fn trust(registry: &Registry, n: u32, key: &Key) {
+    registry.claim(claim(n, key)).await.unwrap();
+    registry.pin(proof(n, key)).await.unwrap();
+}
+
+/// The events of a device, by name.
+pub(crate) async fn events(registry: &Registry, n: u32) -> Vec<&'static str> {
+    let history = registry.history(device(n)).await.unwrap();
+    let sequences: Vec<_> = history.iter().map(|event| event.sequence).collect();
+    assert_eq!(sequences, (1..=history.len() as u64).collect::<Vec<_>>());
+    history.iter().map(|event| event.kind.name()).collect()
+}

@@ -1,0 +1,8 @@
+//! The registry's promises: one device a key for ever, one active pin a device, history that only grows, and nothing trusted that
+//! has not proven itself.
+
+mod concurrency;
+mod fixture;
+mod life;
+mod refusals;
+mod sequences;
