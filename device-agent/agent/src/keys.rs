@@ -101,6 +101,8 @@ impl<H: Hal> Unit<H> {
         if offset == 0 {
             self.announce([Work::ErasePage]);
             let made = KeyPolicy::Station;
+            // An earlier import has lost its area, even where this one can't begin.
+            self.import = None;
             self.import = Some(KeyWriter::begin(&mut self.hal, algorithm, made, length)?);
         }
         let Some(writer) = &mut self.import else {

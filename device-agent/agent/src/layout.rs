@@ -2,9 +2,9 @@
 //!
 //! | area | pages | holds |
 //! |-|-|-|
-//! | key | 1 | the device key, write-once ([`crate::key_store`]) |
-//! | seal | 1 | the seal word ([`crate::seal`]) |
-//! | record A, record B | n each | the identity record, the newer valid one wins ([`crate::record_store`]) |
+//! | key | 1 | the device key, write-once (`key_store`) |
+//! | seal | 1 | the seal word (`seal`) |
+//! | record A, record B | n each | the identity record, the newer valid one wins (`record_store`) |
 //!
 //! The areas are chosen to lie below where the maker's bootloaders end up and above where its `SoftDevices` do, and the station refuses
 //! a unit whose own bootloader or `SoftDevice` overlaps them all the same.

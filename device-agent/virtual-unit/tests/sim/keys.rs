@@ -382,3 +382,24 @@ fn the_frames_limits_hold_the_longest_messages() {
     };
     frame::encode_message(&request, &mut payload).expect("fits");
 }
+
+#[test]
+fn an_import_that_can_not_begin_ends_the_one_before() {
+    let unit = unit(Platform::Nrf51822);
+    let mut client = Client::new(&unit);
+    let key = StationKey::p256();
+    client.open_session();
+    client.sealed(&key.chunk(0, 20)).done();
+    // The first write of the new beginning fails: the area is erased, and holds nothing to go on with.
+    unit.with_chip(|chip| chip.flash.fail_bit_at(1));
+    let refusal = client.sealed(&key.chunk(0, 20)).refusal();
+    assert!(matches!(refusal, Refusal::Flash(..)), "{refusal:?}");
+    let refusal = client.sealed(&key.chunk(20, 12)).refusal();
+    let transfer = Refusal::KeyTransfer {
+        expected: 0,
+        got: 20,
+    };
+    assert_eq!(refusal, transfer);
+    key.import(&mut client);
+    assert_no_violations(&unit);
+}
