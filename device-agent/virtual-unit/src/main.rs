@@ -15,7 +15,7 @@ use serde_json::json;
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Example:\n  keyline-virtual-unit --units 2 --port 7700 &\n  probe-rs info --probe 20b7:9db1:tcp:127.0.0.1:7700 --protocol swd"
+    after_help = "Example:\n  keyline-virtual-unit --units 2 --port 7700 --keep-running &\n  probe-rs info --probe 20b7:9db1:tcp:127.0.0.1:7700 --protocol swd"
 )]
 struct Arguments {
     /// How many units to start.
