@@ -5,6 +5,7 @@
 //! transfer a word, one each KiB for the address, and one in the end.
 //! Register numbers and behaviour: ARM Debug Interface Architecture Specification ADIv5.2 (IHI 0031), chapter C2.
 
+use probe_rs::architecture::arm::dp::{DpAddress, DpRegisterAddress};
 use probe_rs::architecture::arm::{ArmDebugInterface, ArmError, FullyQualifiedApAddress};
 use probe_rs::{Core, Error, Session};
 
@@ -21,6 +22,13 @@ const BANKED: u64 = 0x10;
 const CSW_MODE: u32 = 0b11_0111;
 /// CSW: words, and the address grows by one of them with each access.
 const CSW_WORDS_GROWING: u32 = 0b01_0010;
+
+/// The debug port's ABORT register, and its bits that clear the sticky error flags (ADIv5.2, B2.2.1).
+const ABORT: DpRegisterAddress = DpRegisterAddress {
+    address: 0,
+    bank: None,
+};
+const ABORT_CLEAR: u32 = 0b1_1110;
 
 /// The address grows within its lowest ten bits only.
 const INCREMENT_BOUNDARY: u32 = 0x400;
@@ -172,11 +180,16 @@ impl Bus {
         Ok(())
     }
 
-    /// After an error nothing is known of the access port any more.
+    /// After an error nothing is known of the access port any more, and a fault keeps every later access from being carried out until
+    /// its flag is cleared.
     fn settle<T>(&mut self, result: Result<T, ArmError>) -> Result<T, Error> {
         if result.is_err() {
             self.ready = false;
             self.address = None;
+            // Where this fails too, the next access says so.
+            let _ = self.interface().and_then(|interface| {
+                Ok(interface.write_raw_dp_register(DpAddress::Default, ABORT, ABORT_CLEAR)?)
+            });
         }
         Ok(result?)
     }

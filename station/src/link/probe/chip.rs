@@ -7,7 +7,7 @@ use keyline_protocol::identity::{DeviceId, Platform};
 use probe_rs::Error;
 
 use super::bus::Bus;
-use super::open::lost;
+use super::open::{is_fault, lost};
 use crate::link::{LinkError, ProbeFacts};
 
 /// FICR.CODEPAGESIZE; CODESIZE follows.
@@ -51,8 +51,7 @@ impl Kind {
 /// # Errors
 /// [`LinkError::WrongChip`] where it is not the expected one.
 pub(super) fn read(bus: &mut Bus, expected: Platform) -> Result<ProbeFacts, LinkError> {
-    let protected = expected == Platform::Nrf51822 && is_nrf51_protected(bus);
-    if protected {
+    if expected == Platform::Nrf51822 && is_nrf51_protected(bus)? {
         return Ok(locked(expected));
     }
     let kind = read_kind(bus, expected).map_err(lost("reading the chip's registers"))?;
@@ -88,9 +87,13 @@ pub(super) const fn locked(platform: Platform) -> ProbeFacts {
     }
 }
 
-/// While PALL is set the nRF51 answers reads of the code region with faults or zeros, and still shows RBPCONF.
-fn is_nrf51_protected(bus: &mut Bus) -> bool {
-    matches!(bus.read_word(UICR_PROTECTION), Ok(word) if word >> 8 & 0xff == 0)
+/// While PALL is set the nRF51 lets a debugger at its core, and at no memory: not even at the register that says so.
+fn is_nrf51_protected(bus: &mut Bus) -> Result<bool, LinkError> {
+    match bus.read_word(UICR_PROTECTION) {
+        Ok(word) => Ok(word >> 8 & 0xff == 0),
+        Err(error) if is_fault(&error) => Ok(true),
+        Err(error) => Err(lost("reading the chip's protection")(error)),
+    }
 }
 
 fn read_kind(bus: &mut Bus, expected: Platform) -> Result<Kind, Error> {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use probe_rs::flashing::DownloadOptions;
 use probe_rs::{Error, RegisterId};
 use sha2::{Digest as _, Sha256};
 
 use super::bus::Bus;
+use super::flasher;
 use super::open::lost;
 use super::rtt;
 use crate::link::{AgentImage, LinkError, Residence};
@@ -100,19 +100,11 @@ fn reset(bus: &mut Bus, image: &AgentImage) -> Result<(), LinkError> {
     Ok(())
 }
 
-/// Programs the image through probe-rs' flash algorithm: only the pages that it lies in are erased, and what else lies in them stays.
+/// Writes the image to flash, from a standing start.
 fn flash(bus: &mut Bus, image: &AgentImage) -> Result<(), LinkError> {
-    const DOING: &str = "writing the agent to flash";
-    let session = bus.session();
-    let mut loader = session.target().flash_loader();
-    loader
-        .add_data(u64::from(image.load_address), &image.bytes)
-        .map_err(lost(DOING))?;
-    let mut options = DownloadOptions::default();
-    options.keep_unwritten_bytes = true;
-    // What was written is read back here, and measured.
-    options.verify = false;
-    loader.commit(session, options).map_err(lost(DOING))
+    bus.with_core(|core| core.reset_and_halt(HALT_TIMEOUT))
+        .map_err(lost("halting the chip"))?;
+    flasher::program(bus, image.platform, image.load_address, &image.bytes)
 }
 
 /// Reads the image back, piece by piece: its digest, or `None` at the first piece that differs.

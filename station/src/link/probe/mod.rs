@@ -1,10 +1,11 @@
 //! A unit behind a debug probe, by probe-rs. The emulated probe is one too: only its selector differs.
 //!
 //! [`open`] finds the probe and attaches, [`chip`] reads what the chip says of itself, [`load`] brings the agent on and starts it,
-//! [`rtt`] carries frames; all memory goes through [`bus`], which counts its transfers out.
+//! [`flasher`] writes it to flash, [`rtt`] carries frames; all memory goes through [`bus`], which counts its transfers out.
 
 mod bus;
 mod chip;
+mod flasher;
 mod load;
 mod open;
 mod rtt;

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::LazyLock;
 
 use keyline_protocol::identity::Platform;
-use probe_rs::architecture::arm::ArmError;
+use probe_rs::architecture::arm::{ArmError, DapError};
 use probe_rs::config::Registry;
 use probe_rs::probe::list::Lister;
 use probe_rs::probe::{DebugProbeError, DebugProbeSelector, Probe, ProbeCreationError};
@@ -36,15 +36,24 @@ pub(super) fn session(selector: &str, platform: Platform) -> Result<Session, Lin
 }
 
 fn probe(selector: &str) -> Result<Probe, LinkError> {
-    let parsed: DebugProbeSelector =
-        selector
-            .parse()
-            .map_err(|source| LinkError::ProbeNotFound {
-                selector: selector.to_owned(),
-                source: Some(Box::new(source)),
-            })?;
+    let not_found = |source: Option<Box<dyn StdError + Send + Sync>>| LinkError::ProbeNotFound {
+        selector: selector.to_owned(),
+        source,
+    };
+    let parsed: DebugProbeSelector = selector
+        .parse()
+        .map_err(|source| not_found(Some(Box::new(source))))?;
+    // Asking the one driver that lists the probe keeps the complaints of all others out of the error.
     Lister::new()
-        .open(parsed)
+        .list(Some(&parsed))
+        .into_iter()
+        .find(|found| {
+            found.vendor_id == parsed.vendor_id
+                && found.product_id == parsed.product_id
+                && found.serial_number == parsed.serial_number
+        })
+        .ok_or_else(|| not_found(None))?
+        .open()
         .map_err(|error| opening(selector, error))
 }
 
@@ -53,17 +62,9 @@ fn opening(selector: &str, error: DebugProbeError) -> LinkError {
     let busy = match &error {
         // The operating system has the probe, and another process has claimed it.
         DebugProbeError::ProbeCouldNotBeCreated(ProbeCreationError::CouldNotOpen) => true,
-        // A probe on the network that hangs up at once is serving somebody else.
-        DebugProbeError::Usb(_) => true,
-        _ => is_io(
-            &error,
-            &[
-                io::ErrorKind::ResourceBusy,
-                io::ErrorKind::ConnectionReset,
-                io::ErrorKind::BrokenPipe,
-                io::ErrorKind::UnexpectedEof,
-            ],
-        ),
+        // The emulated probe says so where its name is asked for.
+        DebugProbeError::Other(text) => text.contains("probe in use"),
+        _ => is_io(&error, &[io::ErrorKind::ResourceBusy]),
     };
     if busy {
         LinkError::Busy { selector }
@@ -98,15 +99,27 @@ pub(super) fn lost<E: StdError + Send + Sync + 'static>(
     }
 }
 
+/// Whether the chip was there and refused the access.
+pub(super) fn is_fault(error: &Error) -> bool {
+    causes(error).any(|cause| {
+        matches!(
+            cause.downcast_ref::<DapError>(),
+            Some(DapError::FaultResponse)
+        )
+    })
+}
+
 fn is_io(error: &(dyn StdError + 'static), kinds: &[io::ErrorKind]) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<io::Error>()
-            && kinds.contains(&error.kind())
-        {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+    causes(error).any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| kinds.contains(&error.kind()))
+    })
+}
+
+/// An error and its causes.
+fn causes<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source())
 }
