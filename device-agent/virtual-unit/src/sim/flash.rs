@@ -94,6 +94,11 @@ impl StrictFlash {
         self.power_cut_at = Some(self.operations + nth);
     }
 
+    /// Takes a planned power cut back.
+    pub const fn cancel_power_cut(&mut self) {
+        self.power_cut_at = None;
+    }
+
     /// In the `nth` write from now on (1 is the next), one bit that should clear stays set.
     pub const fn fail_bit_at(&mut self, nth: u64) {
         self.bit_error_at = Some(self.writes + nth);
@@ -131,12 +136,9 @@ impl StrictFlash {
         }
     }
 
-    /// Power on or off. An operation that is still to be cut is forgotten with the power.
+    /// Power on or off. A cut that is still to come outlasts a reset: a run resets its unit before it writes.
     pub(crate) const fn set_power(&mut self, on: bool) {
         self.powered = on;
-        if !on {
-            self.power_cut_at = None;
-        }
     }
 
     /// Reads from `address` on; what lies outside the layout's pages reads as erased.

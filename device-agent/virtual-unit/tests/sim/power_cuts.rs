@@ -40,6 +40,7 @@ fn cut_everywhere(start: &SimUnit, act: impl Fn(&SimUnit), check: impl Fn(&SimUn
             });
             again.power_on();
             let whole = again.is_powered();
+            again.with_chip(|chip| chip.flash.cancel_power_cut());
             again.power_cycle();
             check(&again, &format!("cut at {first}, boot cut at {second}"));
             assert_no_violations(&again);
