@@ -1,5 +1,7 @@
 //! The audit log's core against implementations that nobody here wrote, and against bytes that were changed.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
 use keyline_station::audit::{
     AuditError, Checkpoint, CheckpointSigner, FileSigner, Frontier, Hash, SignedNote, VerifierKey,
     consistency_proof, inclusion_proof, leaf_hash, node_hash, verify_consistency, verify_inclusion,
@@ -23,7 +25,9 @@ impl Log {
     fn of(size: u64) -> Self {
         let mut frontier = Frontier::default();
         let leaves: Vec<Hash> = (0..size).map(|n| leaf_hash(&n.to_be_bytes())).collect();
-        leaves.iter().for_each(|leaf| frontier.append(*leaf));
+        for leaf in &leaves {
+            frontier.append(*leaf);
+        }
         let mut levels = vec![leaves];
         while let Some(below) = levels.last().filter(|level| level.len() > 1) {
             let pairs = below.as_chunks::<2>().0;
@@ -32,6 +36,7 @@ impl Log {
         Self { levels, frontier }
     }
 
+    #[allow(clippy::unnecessary_wraps, reason = "what the proofs ask for may fail")]
     fn subtree(&self, level: u32, index: u64) -> Result<Hash, AuditError> {
         Ok(self.levels[level as usize][usize::try_from(index).unwrap()])
     }
@@ -157,10 +162,10 @@ fn a_foreign_verifier_accepts_a_checkpoint() {
     let (key, note) = signed(&signer);
     let verifier = StandardVerifier::new(&key.to_string()).unwrap();
     let foreign = Note::from_bytes(note.as_bytes()).unwrap();
-    let (verified, unverified) = foreign
+    let (accepted, unknown) = foreign
         .verify(&VerifierList::new(vec![Box::new(verifier)]))
         .unwrap();
-    assert_eq!((verified.len(), unverified.len()), (1, 0));
+    assert_eq!((accepted.len(), unknown.len()), (1, 0));
     let checkpoint = tlog_tiles::Checkpoint::from_bytes(foreign.text()).unwrap();
     assert_eq!(checkpoint.origin(), "factory.example/station-7");
     assert_eq!(checkpoint.size(), 70);
@@ -229,8 +234,8 @@ fn the_key_file_is_made_once_and_kept_from_others() {
     let made = CheckpointSigner::File(FileSigner::generate(&path).unwrap());
     let opened = CheckpointSigner::File(FileSigner::open(&path).unwrap());
     assert_eq!(made.public_key(), opened.public_key());
-    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
+    let permissions = std::fs::metadata(&path).unwrap().permissions();
+    assert_eq!(permissions.mode() & 0o777, 0o600);
     assert!(matches!(
         FileSigner::generate(&path),
         Err(AuditError::KeyFile { .. })

@@ -14,7 +14,7 @@ use super::question::interrupted;
 use super::reader::JournalReader;
 use super::row::{damaged, unsigned};
 use super::state::{Layer, OpenRun, OrderRow};
-use super::writer::{Writer, write_head};
+use super::writer::{Writer, begin_with_head};
 use super::{JournalError, row};
 use crate::audit::{Checkpoint, CheckpointSigner, Frontier, VerifierKey, leaf_hash};
 
@@ -170,7 +170,11 @@ async fn begin_log(
         root: frontier.root(),
     };
     let note = checkpoint.sign(key, signer)?.to_string();
-    write_head(connection, &frontier, &note).await?;
+    begin_with_head(connection, &frontier, &note).await?;
+    sqlx::query("COMMIT")
+        .execute(connection)
+        .await
+        .map_err(database("beginning the log"))?;
     Ok((frontier, note))
 }
 

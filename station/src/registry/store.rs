@@ -86,6 +86,12 @@ pub(super) async fn read(
     Ok(known)
 }
 
+/// Fingerprint, device id, algorithm, public key.
+type ClaimColumns = (Vec<u8>, Vec<u8>, String, Vec<u8>);
+
+/// Device id, fingerprint, state, weak, pinned at.
+type PinColumns = (Vec<u8>, Vec<u8>, String, i64, Option<i64>);
+
 async fn read_claims(
     connection: &mut AnyConnection,
     known: &mut Known,
@@ -93,8 +99,7 @@ async fn read_claims(
 ) -> Result<(), StoreError> {
     let sql =
         "SELECT fingerprint, device_id, algorithm, public_key FROM key_claim WHERE fingerprint IN";
-    let rows: Vec<(Vec<u8>, Vec<u8>, String, Vec<u8>)> =
-        select_in(connection, (sql, ""), fingerprints).await?;
+    let rows: Vec<ClaimColumns> = select_in(connection, (sql, ""), fingerprints).await?;
     for (fingerprint, device, algorithm, public_key) in rows {
         let claim = KnownClaim {
             device_id: device_id(&device)?,
@@ -113,8 +118,7 @@ async fn read_pins(
 ) -> Result<(), StoreError> {
     let sql =
         "SELECT device_id, fingerprint, state, weak, pinned_at_ms FROM pin WHERE device_id IN";
-    let rows: Vec<(Vec<u8>, Vec<u8>, String, i64, Option<i64>)> =
-        select_in(connection, (sql, ""), devices).await?;
+    let rows: Vec<PinColumns> = select_in(connection, (sql, ""), devices).await?;
     for (device, fingerprint, name, weak, pinned) in rows {
         let pin = KnownPin {
             fingerprint: hash(&fingerprint)?,

@@ -141,12 +141,12 @@ async fn a_nonce_stands_on_a_checkpoint_and_proves_once() {
 
     let good = proof(1, &first);
     registry.pin(good.clone()).await.unwrap();
-    let mut reused = proof(2, &second);
-    reused.nonce = good.nonce;
-    reused.nonce_random = good.nonce_random;
-    reused.nonce_checkpoint_digest = good.nonce_checkpoint_digest;
-    sign_proof(&mut reused, &second);
-    let refused = registry.pin(reused).await;
+    let mut repeated = proof(2, &second);
+    repeated.nonce = good.nonce;
+    repeated.nonce_random = good.nonce_random;
+    repeated.nonce_checkpoint_digest = good.nonce_checkpoint_digest;
+    sign_proof(&mut repeated, &second);
+    let refused = registry.pin(repeated).await;
     assert!(matches!(refused, Err(RegistryError::NonceUsed { .. })));
     assert_eq!(registry.pin_of(device(2)).await.unwrap(), None);
 }
