@@ -195,3 +195,11 @@ pub struct Pin {
     /// When it became active.
     pub pinned_at_ms: Option<u64>,
 }
+
+impl Pin {
+    /// Whether the cloud trusts this key at this moment.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.state == "active"
+    }
+}

@@ -25,6 +25,18 @@ pub enum ProtectionStrength {
     DebugPortClosed,
 }
 
+impl ProtectionStrength {
+    /// How strongly the protection of this chip holds. nRF51: published bypasses step through instructions and read registers. nRF52: the
+    /// debug port is closed by APPROTECT; glitching bypasses are published for the older revisions.
+    #[must_use]
+    pub const fn of(platform: Platform) -> Self {
+        match platform {
+            Platform::Nrf51822 => Self::Bypassable,
+            Platform::Nrf52832 | Platform::Nrf52840 => Self::DebugPortClosed,
+        }
+    }
+}
+
 /// What the probe read by itself, before any agent ran.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeReading {

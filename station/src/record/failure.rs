@@ -117,12 +117,16 @@ failure_codes! {
     Scrapped = "scrapped", Quarantine, "The unit was scrapped. Put it in the scrap bin.";
     /// The same unit is in another slot at this moment.
     UnitBusy = "unit-busy", Retry, "The same device id is being provisioned in another slot. Check the cabling.";
+    /// The unit was finished for another work order.
+    UnitOfAnotherOrder = "unit-of-another-order", Retry, "Put the unit with the finished units of its own work order.";
     /// The registry can't be reached.
     RegistryUnreachable = "registry-unreachable", StopLine, "Check the network and the registry's address, then run `keyline doctor`.";
     /// The registry refused for a reason of its own.
     RegistryRefused = "registry-refused", StopLine, "Call a line engineer with this message.";
     /// The work order has all its units.
     OrderFilled = "order-filled", StopLine, "The work order is complete. Choose the next one.";
+    /// The work order was closed.
+    OrderClosed = "order-closed", StopLine, "The work order is closed. Choose an open one.";
     /// The station was asked to stop.
     Stopped = "stopped", Retry, "The line was stopped. Run again: the unit goes on where it stopped.";
 }

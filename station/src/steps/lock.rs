@@ -1,6 +1,6 @@
 //! Lock: set read-back protection where the product says so, then look again from outside whether it holds.
 
-use keyline_protocol::identity::{DeviceId, LockPolicy, Platform};
+use keyline_protocol::identity::{DeviceId, LockPolicy};
 
 use super::bench::{Bench, WithKey};
 use super::seal::Sealed;
@@ -31,7 +31,7 @@ impl<'p> Sealed<'p> {
         let evidence = Evidence::Locked {
             lock_policy: LockPolicyName(lock_policy),
             seen_to_hold,
-            strength: (lock_policy == LockPolicy::ReadBack).then(|| strength(platform)),
+            strength: (lock_policy == LockPolicy::ReadBack).then(|| ProtectionStrength::of(platform)),
         };
         Ok((Locked(unit), evidence))
     }
@@ -54,15 +54,6 @@ fn protect(bench: &mut Bench<'_>) -> Result<Option<bool>, StepError> {
         Some(true) => Ok(Some(true)),
         Some(false) => Err(StepError::ProtectionNotHeld),
         None => Ok(None),
-    }
-}
-
-/// How strongly the chip's own protection holds. nRF51: published bypasses step through instructions and read registers. nRF52: the
-/// debug port is closed by APPROTECT; glitching bypasses are published for the older revisions, so the documents say more.
-const fn strength(platform: Platform) -> ProtectionStrength {
-    match platform {
-        Platform::Nrf51822 => ProtectionStrength::Bypassable,
-        Platform::Nrf52832 | Platform::Nrf52840 => ProtectionStrength::DebugPortClosed,
     }
 }
 

@@ -1,0 +1,71 @@
+//! What the registry's refusal of a key means for the unit on the bench.
+
+use super::Line;
+use super::error::{CloneFound, LineError, RunError};
+use crate::record::{DeviceIdText, Disposition, Failure, FailureCode, Pin};
+use crate::registry::RegistryError;
+
+/// Sorts a refusal: a clone alarm, a unit's failure, or a registry that can't be worked with.
+pub(super) fn from_registry(error: RegistryError, fingerprint: [u8; 32]) -> RunError {
+    let code = error.failure_code();
+    match code.disposition() {
+        Disposition::StopLine => RunError::Fatal(LineError::Registry(error)),
+        Disposition::CloneAlarm => RunError::Clone(Box::new(CloneFound {
+            failure: Failure::new(code, error.to_string()),
+            fingerprint,
+            other_device_id: match &error {
+                RegistryError::KeyBelongsToAnother { owner, .. } => Some(*owner),
+                _ => None,
+            },
+            other_fingerprint: match &error {
+                RegistryError::DeviceHasAnotherKey { active, .. } => Some(hex::encode(active)),
+                _ => None,
+            },
+        })),
+        Disposition::Retry | Disposition::Quarantine => {
+            RunError::Failed(Box::new(Failure::new(code, error.to_string())))
+        }
+    }
+}
+
+/// A sealed unit whose device id is pinned with another key than the one it shows.
+pub(super) fn another_key(device_id: DeviceIdText, pin: &Pin, shown: [u8; 32]) -> RunError {
+    let message = format!(
+        "expected the key {} of unit {}, it shows {}",
+        hex::encode(pin.fingerprint),
+        device_id.0,
+        hex::encode(shown)
+    );
+    RunError::Clone(Box::new(CloneFound {
+        failure: Failure::new(FailureCode::DeviceHasAnotherKey, message),
+        fingerprint: shown,
+        other_device_id: None,
+        other_fingerprint: Some(hex::encode(pin.fingerprint)),
+    }))
+}
+
+/// Raises the alarm where the registry has this key for another unit.
+pub(super) fn refuse_key_of_another(
+    line: &Line,
+    device_id: DeviceIdText,
+    shown: [u8; 32],
+) -> Result<(), RunError> {
+    let owner = line
+        .wait(line.registry.by_fingerprint(shown))
+        .map_err(|error| from_registry(error, shown))?
+        .map(|pin| pin.device_id)
+        .filter(|owner| *owner != device_id);
+    let Some(owner) = owner else { return Ok(()) };
+    let message = format!(
+        "expected a key of its own in unit {}, it shows the key {} of unit {}",
+        device_id.0,
+        hex::encode(shown),
+        owner.0
+    );
+    Err(RunError::Clone(Box::new(CloneFound {
+        failure: Failure::new(FailureCode::KeyBelongsToAnother, message),
+        fingerprint: shown,
+        other_device_id: Some(owner),
+        other_fingerprint: None,
+    })))
+}

@@ -1,0 +1,353 @@
+//! One unit's way through its run.
+
+use keyline_protocol::identity::fingerprint;
+use keyline_protocol::message::KeySummary;
+
+use super::Line;
+use super::clones;
+use super::error::RunError;
+use super::locked;
+use super::places::UnitInHand;
+use super::recorder::Recorder;
+use crate::journal::Unit;
+use crate::link::Target;
+use crate::record::{
+    Claim, ClaimReceipt, DeviceIdText, Evidence, Failure, FailureCode, Proof, RunResult, Step,
+    UnitState, WhenRegistryUnreachable,
+};
+use crate::registry::RegistryError;
+use crate::steps::{CredentialsSource, Failed, Identified, Keyed, Pinned, Plan, Proven, attach};
+
+/// How far back the claim of an interrupted run is looked for.
+const EARLIER_RUNS_MAX: u32 = 16;
+
+/// A unit whose run came to its end.
+pub(super) struct Finished {
+    pub(super) result: RunResult,
+    /// The unit had been finished before: the same pin, nothing written again.
+    pub(super) already: bool,
+    pub(super) target: Option<Box<dyn Target>>,
+}
+
+impl From<Failed> for RunError {
+    fn from(failed: Failed) -> Self {
+        let mut failed = failed;
+        failed.target.detach();
+        Self::Failed(Box::new(failed.error.failure()))
+    }
+}
+
+/// Takes a unit from the open fixture to the end of its run.
+pub(super) fn walk(
+    line: &Line,
+    recorder: &mut Recorder<'_>,
+    target: Box<dyn Target>,
+) -> Result<Finished, RunError> {
+    let plan = Plan {
+        product: &line.product,
+        order: line.order.id,
+        rework: line.order.rework,
+        run: recorder.run,
+        station: line.station,
+        image: &line.image,
+        credentials: line
+            .credentials
+            .as_ref()
+            .map(|file| file as &dyn CredentialsSource),
+    };
+    let (attached, evidence) = attach(target, &plan)?;
+    recorder.done(Step::Attached, evidence);
+    if attached.is_locked_out() {
+        return locked::recognise_by_serial(line, recorder, attached);
+    }
+    // A flash-resident agent is written here: the station's own pages, but an effect all the same.
+    recorder.intend(Step::Identified)?;
+    let (identified, evidence) = attached.identify()?;
+    recorder.identified(identified.device_id());
+    recorder.done(Step::Identified, evidence);
+    let _in_hand = take_in_hand(line, &identified)?;
+    let known = check_unit(line, recorder, &identified)?;
+
+    let mut held = false;
+    let proven = if identified.identity().sealed {
+        recognise(line, recorder, identified, &mut held)?
+    } else {
+        let keyed = key(line, recorder, identified, known.as_ref())?;
+        inject_and_prove(line, recorder, keyed, &mut held)?
+    };
+    let weak = proven.proof().weak;
+    let (pinned, already) = pin(line, recorder, proven, &mut held)?;
+    let target = close(recorder, pinned)?;
+    Ok(Finished {
+        result: match (held, weak) {
+            (true, _) => RunResult::Held,
+            (false, true) => RunResult::Weak,
+            (false, false) => RunResult::Passed,
+        },
+        already,
+        target: Some(target),
+    })
+}
+
+fn take_in_hand(line: &Line, identified: &Identified<'_>) -> Result<UnitInHand, RunError> {
+    let device_id = identified.device_id();
+    line.units_in_hand.take(device_id).ok_or_else(|| {
+        let message = format!("expected a unit of its own in each slot, {device_id} is in another slot at this moment");
+        Failure::new(FailureCode::UnitBusy, message).into()
+    })
+}
+
+/// Refuses a unit that was set apart, and one that the scanned serial does not belong to.
+fn check_unit(
+    line: &Line,
+    recorder: &Recorder<'_>,
+    identified: &Identified<'_>,
+) -> Result<Option<Unit>, RunError> {
+    let device_id = DeviceIdText(identified.device_id());
+    let unit = line.wait(line.journal.unit(device_id))?;
+    match unit.as_ref().map(|unit| unit.state) {
+        Some(UnitState::Quarantined) => {
+            let message = format!("expected a unit that may be built, {} is in quarantine", device_id.0);
+            return Err(Failure::new(FailureCode::Quarantined, message).into());
+        }
+        Some(UnitState::Scrapped) => {
+            let message = format!("expected a unit that may be built, {} was scrapped", device_id.0);
+            return Err(Failure::new(FailureCode::Scrapped, message).into());
+        }
+        Some(UnitState::Passed | UnitState::Weak | UnitState::Held) if !line.order.rework => {
+            let order = unit.as_ref().and_then(|unit| unit.order);
+            if order.is_some_and(|order| order != line.order.id) {
+                let message = format!(
+                    "expected a unit of order {}, {} was finished for another order",
+                    line.order.name, device_id.0
+                );
+                return Err(Failure::new(FailureCode::UnitOfAnotherOrder, message).into());
+            }
+        }
+        _ => {}
+    }
+    if let Some(serial) = recorder.serial() {
+        let owner = line.wait(line.journal.unit_by_serial(line.product.id, serial))?;
+        let labelled = unit.as_ref().and_then(|unit| unit.serial.as_deref());
+        let other_owner = owner.filter(|owner| owner.device_id != device_id);
+        if let Some(owner) = other_owner {
+            let message = format!(
+                "expected the unit {} behind the serial {serial}, got {}",
+                owner.device_id.0, device_id.0
+            );
+            return Err(Failure::new(FailureCode::SerialMismatch, message).into());
+        }
+        if let Some(labelled) = labelled
+            && labelled != serial
+        {
+            let message =
+                format!("expected the serial {labelled} of unit {}, got {serial}", device_id.0);
+            return Err(Failure::new(FailureCode::SerialMismatch, message).into());
+        }
+    }
+    Ok(unit)
+}
+
+fn key<'p>(
+    line: &Line,
+    recorder: &mut Recorder<'_>,
+    identified: Identified<'p>,
+    known: Option<&Unit>,
+) -> Result<Keyed<'p>, RunError> {
+    let earlier = match (known, identified.identity().key) {
+        (Some(_), Some(present)) => earlier_claim(line, &identified, &present)?,
+        _ => None,
+    };
+    recorder.intend(Step::Keyed)?;
+    let (keyed, evidence) = identified.key(&*line.keys, earlier.as_ref())?;
+    recorder.done(Step::Keyed, evidence);
+    Ok(keyed)
+}
+
+/// The claim that an earlier run of this unit made with the very key that it has now.
+fn earlier_claim(
+    line: &Line,
+    identified: &Identified<'_>,
+    present: &KeySummary,
+) -> Result<Option<Claim>, RunError> {
+    let device_id = DeviceIdText(identified.device_id());
+    let reader = &line.journal;
+    for run in line.wait(reader.runs_of(device_id, EARLIER_RUNS_MAX))? {
+        for event in line.wait(reader.steps_of(run.id))? {
+            if let Some(Evidence::Keyed {
+                algorithm,
+                made,
+                public_key,
+                challenge,
+                signature,
+                ..
+            }) = event.evidence
+                && fingerprint(&public_key) == present.fingerprint
+            {
+                return Ok(Some(Claim {
+                    device_id,
+                    algorithm,
+                    made,
+                    public_key,
+                    challenge,
+                    signature,
+                    station: line.station,
+                    customer: line.product.customer.clone(),
+                    product: line.product.id,
+                    order: line.order.id,
+                    run: run.id,
+                    rework: line.order.rework,
+                }));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Enters a claim. `Ok(None)`: the registry is out of reach, and the product says to go on.
+fn enter_claim(
+    line: &Line,
+    claim: &Claim,
+    held: &mut bool,
+) -> Result<Option<ClaimReceipt>, RunError> {
+    match line.wait(line.registry.claim(claim.clone())) {
+        Ok(receipt) => Ok(Some(receipt)),
+        Err(error) => hold_or_fail(line, error, claim.fingerprint(), held).map(|()| None),
+    }
+}
+
+/// Out of reach and the product says to go on: the unit is held. Anything else ends the run.
+fn hold_or_fail(
+    line: &Line,
+    error: RegistryError,
+    fingerprint: [u8; 32],
+    held: &mut bool,
+) -> Result<(), RunError> {
+    let may_hold = line.product.when_registry_unreachable == WhenRegistryUnreachable::Hold;
+    if error.is_temporary() && may_hold {
+        tracing::warn!(error = %error, "registry.unreachable: the unit goes on as held");
+        *held = true;
+        return Ok(());
+    }
+    Err(clones::from_registry(error, fingerprint))
+}
+
+fn inject_and_prove<'p>(
+    line: &Line,
+    recorder: &mut Recorder<'_>,
+    keyed: Keyed<'p>,
+    held: &mut bool,
+) -> Result<Proven<'p>, RunError> {
+    recorder.intend(Step::Claimed)?;
+    let claimed = match enter_claim(line, keyed.claim(), held)? {
+        Some(receipt) => {
+            let (claimed, evidence) = keyed.claimed(receipt);
+            recorder.done(Step::Claimed, evidence);
+            claimed
+        }
+        None => keyed.claim_held(),
+    };
+    recorder.intend(Step::Injected)?;
+    let (injected, evidence) = claimed.inject()?;
+    recorder.done(Step::Injected, evidence);
+    recorder.intend(Step::Proven)?;
+    let checkpoint = recorder.checkpoint();
+    let (proven, evidence) = injected.prove(|| checkpoint)?;
+    recorder.done(Step::Proven, evidence);
+    Ok(proven)
+}
+
+/// A sealed unit: it must be the one that the registry, or an interrupted run's journal, knows.
+fn recognise<'p>(
+    line: &Line,
+    recorder: &mut Recorder<'_>,
+    identified: Identified<'p>,
+    held: &mut bool,
+) -> Result<Proven<'p>, RunError> {
+    let device_id = DeviceIdText(identified.device_id());
+    let stranger = || {
+        let message = format!(
+            "expected a unit that this station or its registry knows, {} is sealed with an identity that neither knows",
+            device_id.0
+        );
+        RunError::from(Failure::new(FailureCode::UnitSealed, message))
+    };
+    let present = identified.identity().key.ok_or_else(stranger)?;
+    let pinned = match line.wait(line.registry.pin_of(device_id)) {
+        Ok(pin) => pin,
+        Err(error) => {
+            hold_or_fail(line, error, present.fingerprint, held)?;
+            None
+        }
+    };
+    let public_key = match pinned {
+        Some(pin) if pin.fingerprint == present.fingerprint => pin.public_key,
+        Some(pin) => return Err(clones::another_key(device_id, &pin, present.fingerprint)),
+        None => {
+            if !*held {
+                clones::refuse_key_of_another(line, device_id, present.fingerprint)?;
+            }
+            let claim = earlier_claim(line, &identified, &present)?.ok_or_else(stranger)?;
+            recorder.intend(Step::Claimed)?;
+            if let Some(receipt) = enter_claim(line, &claim, held)? {
+                let fingerprint = claim.fingerprint();
+                let already = receipt.already;
+                recorder.done(
+                    Step::Claimed,
+                    Evidence::Claimed {
+                        fingerprint,
+                        already,
+                    },
+                );
+            }
+            claim.public_key
+        }
+    };
+    recorder.intend(Step::Proven)?;
+    let checkpoint = recorder.checkpoint();
+    let (proven, evidence) = identified.recognise(&public_key, || checkpoint)?;
+    recorder.done(Step::Proven, evidence);
+    Ok(proven)
+}
+
+fn pin<'p>(
+    line: &Line,
+    recorder: &mut Recorder<'_>,
+    proven: Proven<'p>,
+    held: &mut bool,
+) -> Result<(Pinned<'p>, bool), RunError> {
+    recorder.intend(Step::Pinned)?;
+    if *held {
+        return Ok((proven.pin_held(), false));
+    }
+    let proof: Proof = proven.proof().clone();
+    let fingerprint = proof.fingerprint();
+    match line.wait(line.registry.pin(proof)) {
+        Ok(receipt) => {
+            let (pinned, evidence) = proven.pinned(receipt);
+            recorder.done(Step::Pinned, evidence);
+            Ok((pinned, receipt.already))
+        }
+        Err(error) => {
+            hold_or_fail(line, error, fingerprint, held)?;
+            Ok((proven.pin_held(), false))
+        }
+    }
+}
+
+/// Seals and locks the unit, as far as its product says.
+fn close(recorder: &mut Recorder<'_>, pinned: Pinned<'_>) -> Result<Box<dyn Target>, RunError> {
+    if pinned.needs_seal() {
+        recorder.intend(Step::Sealed)?;
+    }
+    let (sealed, evidence) = pinned.seal()?;
+    if let Some(evidence) = evidence {
+        recorder.done(Step::Sealed, evidence);
+    }
+    if sealed.needs_lock() {
+        recorder.intend(Step::Locked)?;
+    }
+    let (locked, evidence) = sealed.lock()?;
+    recorder.done(Step::Locked, evidence);
+    Ok(locked.release())
+}
