@@ -58,7 +58,7 @@ impl Link for Serial {
         match self.stream.read(&mut bytes) {
             Ok(length) => bytes.truncate(length),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                bytes.clear()
+                bytes.clear();
             }
             Err(error) => return Err(gone(&error)),
         }

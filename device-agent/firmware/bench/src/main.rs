@@ -1,6 +1,6 @@
 //! What a unit costs on an nRF51822, counted on an emulated one: instructions, cycles of a Cortex-M0, milliseconds at 16 MHz, stack.
 //!
-//! `cargo run -p keyline-firmware-bench`: a table, and one line of JSON at the end. Nothing here runs on silicon: cycles come from the
+//! `cargo run -p keyline-firmware-bench [IMAGES]`: a table, and one line of JSON at the end. Nothing here runs on silicon: cycles come from the
 //! core's manual, waiting for flash and for the generator from the chip's.
 
 use std::path::Path;
@@ -75,14 +75,23 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprint!("error: {error}");
+            let mut cause = std::error::Error::source(&error);
+            while let Some(error) = cause {
+                eprint!(": {error}");
+                cause = error.source();
+            }
+            eprintln!();
             ExitCode::FAILURE
         }
     }
 }
 
 fn run() -> Result<(), BenchError> {
-    let image = Image::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../images"))?;
+    let image = Image::read(&std::env::args().nth(1).map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../images"),
+        Into::into,
+    ))?;
     let mut machine = Machine::start(&image, true)?;
     let mut counting = Counting {
         machine: &machine,

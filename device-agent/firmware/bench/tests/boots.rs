@@ -1,5 +1,7 @@
 //! The committed nRF51822 image on an emulated chip: every answer and every byte of flash is checked.
 
+#![allow(clippy::expect_used, reason = "what a test expects, it says")]
+
 use std::path::Path;
 
 use keyline_agent::layout::NRF51822;

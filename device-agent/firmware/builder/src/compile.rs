@@ -101,11 +101,9 @@ fn compile(
 /// The compiler's flags, as cargo takes them: one string with a separator that occurs in no path.
 fn flags(firmware: &Path, toolchain: &Toolchain) -> String {
     let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
-    // SHA-256 in a loop: unrolled it takes 8 KiB more.
-    let mut flags = vec!["--cfg=sha2_backend_soft=\"compact\"".to_owned()];
     // A function inlined into its only caller keeps its buffers on the stack while the caller calls others, and a unit of the smallest
     // chip has none to spare.
-    flags.push("-Cllvm-args=-inline-max-stacksize=256".to_owned());
+    let mut flags = vec!["-Cllvm-args=-inline-max-stacksize=256".to_owned()];
     flags.push(remap(firmware.parent().unwrap_or(firmware), "/keyline"));
     flags.extend(
         registries()

@@ -8,12 +8,12 @@ use sha2::{Digest as _, Sha256};
 
 use crate::BuildError;
 use crate::chips::{Chip, Resident};
-use crate::manifest::Entry;
+use crate::manifest::Description;
 
 /// An image and what the manifest says of it.
 pub(crate) struct Image {
     /// What the manifest says.
-    pub(crate) entry: Entry,
+    pub(crate) entry: Description,
     /// The bytes to load.
     pub(crate) bytes: Vec<u8>,
 }
@@ -42,7 +42,7 @@ pub(crate) fn image(file: &[u8], chip: Chip) -> Result<Image, BuildError> {
             .ok_or_else(|| wrong(format!("no symbol {name}")))
     };
     let stack_bottom = symbol("_stack_end")?;
-    let entry = Entry {
+    let entry = Description {
         platform: chip.platform.name().to_owned(),
         file: format!("{}.bin", chip.platform.name()),
         target: chip.target.to_owned(),
@@ -97,7 +97,7 @@ fn written_bytes(elf: &ElfFile32<'_, LittleEndian>) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
-impl Entry {
+impl Description {
     /// Whether the image is what `chip` can run; says what is wrong where it is not.
     fn check(&self, chip: Chip) -> Result<(), String> {
         let end = self.load_address + self.length;

@@ -89,13 +89,13 @@ fn main() -> ExitCode {
     match run() {
         Ok(code) => code,
         Err(error) => {
-            let mut text = error.to_string();
+            eprint!("error: {error}");
             let mut cause = std::error::Error::source(&error);
             while let Some(error) = cause {
-                text += &format!(": {error}");
+                eprint!(": {error}");
                 cause = error.source();
             }
-            eprintln!("error: {text}");
+            eprintln!();
             ExitCode::FAILURE
         }
     }

@@ -26,7 +26,7 @@ pub(crate) struct Manifest {
     /// What built the images.
     pub(crate) compiler: Compiler,
     /// The images.
-    pub(crate) images: Vec<Entry>,
+    pub(crate) images: Vec<Description>,
 }
 
 /// What built the images.
@@ -44,7 +44,7 @@ pub(crate) struct Compiler {
 
 /// One image. Addresses and lengths are in bytes.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Entry {
+pub(crate) struct Description {
     /// The chip.
     pub(crate) platform: String,
     /// The file beside the manifest.
@@ -79,7 +79,7 @@ pub(crate) struct Entry {
 
 impl Manifest {
     /// The manifest of these images.
-    pub(crate) fn new(compiler: Compiler, images: Vec<Entry>) -> Self {
+    pub(crate) fn new(compiler: Compiler, images: Vec<Description>) -> Self {
         Self {
             schema: SCHEMA,
             agent_version: keyline_agent::AGENT_VERSION,

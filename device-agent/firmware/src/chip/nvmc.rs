@@ -75,9 +75,15 @@ pub(super) unsafe fn load_word(address: u32) -> u32 {
 /// # Safety
 /// Memory is mapped at every word that holds one of the bytes, and reading it has no effect.
 pub(super) unsafe fn load(address: u32, into: &mut [u8]) {
-    for (byte, address) in into.iter_mut().zip(address..) {
+    let mut word_address = address & !3;
+    let mut skipped = (address & 3) as usize;
+    let mut rest = into;
+    while !rest.is_empty() {
         // SAFETY: the caller promises it for every byte's word.
-        let word = unsafe { load_word(address & !3) };
-        *byte = word.to_le_bytes()[(address & 3) as usize];
+        let word = unsafe { load_word(word_address) }.to_le_bytes();
+        let length = rest.len().min(word.len() - skipped);
+        let (now, later) = rest.split_at_mut(length);
+        now.copy_from_slice(&word[skipped..skipped + length]);
+        (word_address, skipped, rest) = (word_address + 4, 0, later);
     }
 }
