@@ -65,7 +65,7 @@ pub struct ProbeFacts {
     pub protected: bool,
     /// Where a bootloader begins, if the chip says that it has one.
     pub bootloader_address: Option<u32>,
-    /// Where a SoftDevice ends, if there is one.
+    /// Where the maker's radio stack (its `SoftDevice`) ends, if there is one.
     pub softdevice_end: Option<u32>,
 }
 

@@ -103,10 +103,10 @@ impl Target for SimTarget {
     }
 
     fn start_agent(&mut self, _: &AgentImage) -> Result<AgentStart, LinkError> {
+        const DOING: &str = "starting the agent";
         if self.reach == Reach::Serial {
             return Ok(AgentStart { measured: None });
         }
-        const DOING: &str = "starting the agent";
         let image = self.unit.probe_image().map_err(lost(DOING))?;
         self.unit.reset().map_err(lost(DOING))?;
         Ok(AgentStart {

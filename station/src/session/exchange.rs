@@ -13,7 +13,7 @@ const RETRANSMISSIONS: u32 = 3;
 
 /// How long busy frames may hold a call up in all. The slowest work there is, an RSA signature on the slowest chip that makes one,
 /// takes 41 s (measured; `firmware-budget`).
-const BUSY_MAX: Duration = Duration::from_secs(120);
+const BUSY_MAX: Duration = Duration::from_mins(2);
 
 /// What a unit may be late on its own announcement: a frame's time on a slow line, and the model's error.
 const BUSY_GRACE: Duration = Duration::from_secs(2);

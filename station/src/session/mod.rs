@@ -189,13 +189,14 @@ impl Conversation {
                 self.read_answer(call, 0..opened)
             }
             // A unit that lost the session can only say so in the clear; nothing but a refusal is believed from there.
-            Kind::Response => match self.read_answer(call, 0..self.answer.len())? {
-                other => Err(SessionError::UnexpectedAnswer {
+            Kind::Response => {
+                let other = self.read_answer(call, 0..self.answer.len())?;
+                Err(SessionError::UnexpectedAnswer {
                     call,
                     expected: "an answer in the session",
                     got: calls::answer_name(&other),
-                }),
-            },
+                })
+            }
             other => Err(SessionError::UnexpectedAnswer {
                 call,
                 expected: "an answer in the session",

@@ -47,7 +47,7 @@ pub enum StepError {
     LayoutConflict {
         /// Whose code.
         occupant: &'static str,
-        /// Where a bootloader begins, or a SoftDevice ends.
+        /// Where a bootloader begins, or a `SoftDevice` ends.
         boundary: u32,
         /// The first byte that is needed.
         areas_begin: u32,

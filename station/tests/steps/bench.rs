@@ -49,7 +49,7 @@ impl Job {
                 key_policy,
                 algorithm,
                 lock_policy: LockPolicy::Sealed,
-                cloud_key: TestKeys.make(Algorithm::P256).spki,
+                cloud_key: TestKeys::make(Algorithm::P256).spki,
                 cloud_address: "cloud.example:5684".into(),
                 authority_key: None,
                 credentials_file: None,
@@ -206,7 +206,7 @@ pub(crate) struct TestKey {
 }
 
 impl TestKeys {
-    pub(crate) fn make(&self, algorithm: Algorithm) -> TestKey {
+    pub(crate) fn make(algorithm: Algorithm) -> TestKey {
         let (private, spki) = match algorithm {
             Algorithm::P256 => {
                 let secret = p256::SecretKey::from_slice(&rand::random::<[u8; 32]>()).unwrap();
@@ -253,6 +253,6 @@ impl StationKeySource for TestKeys {
         &self,
         algorithm: Algorithm,
     ) -> Result<Box<dyn StationKey>, Box<dyn Error + Send + Sync>> {
-        Ok(Box::new(self.make(algorithm)))
+        Ok(Box::new(Self::make(algorithm)))
     }
 }

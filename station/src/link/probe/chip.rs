@@ -20,7 +20,7 @@ const FICR_PART: u32 = 0x1000_0100;
 const UICR_PROTECTION: u32 = 0x1000_1004;
 /// UICR.BOOTLOADERADDR, by convention of the maker's SDK: NRFFW\[0\].
 const UICR_BOOTLOADER: u32 = 0x1000_1014;
-/// The SoftDevice's information (nrf_sdm.h): magic number, then where the SoftDevice ends.
+/// The maker's radio stack says of itself (`nrf_sdm.h`): magic number, then where it ends.
 const SOFTDEVICE_MAGIC: u32 = 0x3004;
 const SOFTDEVICE_MAGIC_VALUE: u32 = 0x51b1_e5db;
 
@@ -90,7 +90,7 @@ pub(super) const fn locked(platform: Platform) -> ProbeFacts {
 /// While PALL is set the nRF51 lets a debugger at its core, and at no memory: not even at the register that says so.
 fn is_nrf51_protected(bus: &mut Bus) -> Result<bool, LinkError> {
     match bus.read_word(UICR_PROTECTION) {
-        Ok(word) => Ok(word >> 8 & 0xff == 0),
+        Ok(word) => Ok(word.to_le_bytes()[1] == 0),
         Err(error) if is_fault(&error) => Ok(true),
         Err(error) => Err(lost("reading the chip's protection")(error)),
     }

@@ -71,7 +71,7 @@ const NVMC_READY_GROUP: u32 = 0x4001_e400;
 const DHCSR: u32 = 0xe000_edf0;
 const DCRSR: u32 = 0xe000_edf4;
 const DCRDR: u32 = 0xe000_edf8;
-/// DHCSR: the key, C_DEBUGEN, and C_HALT clear.
+/// DHCSR: the key, `C_DEBUGEN`, and `C_HALT` clear.
 const DHCSR_RUN: u32 = 0xa05f_0001;
 /// DHCSR: a register's transfer is done; the core stands still.
 const DHCSR_REGISTER_READY: u32 = 1 << 16;

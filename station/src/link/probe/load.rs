@@ -45,14 +45,13 @@ pub(super) fn restart(bus: &mut Bus, image: &AgentImage) -> Result<(), LinkError
 }
 
 fn start_in_flash(bus: &mut Bus, image: &AgentImage) -> Result<[u8; 32], LinkError> {
-    let digest = match read_back(bus, image)? {
-        Some(digest) => digest,
-        None => {
-            flash(bus, image)?;
-            read_back(bus, image)?.ok_or(LinkError::ImageMismatch {
-                address: image.load_address,
-            })?
-        }
+    let digest = if let Some(digest) = read_back(bus, image)? {
+        digest
+    } else {
+        flash(bus, image)?;
+        read_back(bus, image)?.ok_or(LinkError::ImageMismatch {
+            address: image.load_address,
+        })?
     };
     reset(bus, image)?;
     Ok(digest)
@@ -63,15 +62,14 @@ fn start_in_ram(bus: &mut Bus, image: &AgentImage) -> Result<[u8; 32], LinkError
     bus.with_core(|core| core.reset_and_halt(HALT_TIMEOUT))
         .map_err(lost(DOING))?;
     // RAM outlives a reset on most chips, and what is there is read anyway.
-    let digest = match read_back(bus, image)? {
-        Some(digest) => digest,
-        None => {
-            bus.write(image.load_address, &words(&image.bytes))
-                .map_err(lost(DOING))?;
-            read_back(bus, image)?.ok_or(LinkError::ImageMismatch {
-                address: image.load_address,
-            })?
-        }
+    let digest = if let Some(digest) = read_back(bus, image)? {
+        digest
+    } else {
+        bus.write(image.load_address, &words(&image.bytes))
+            .map_err(lost(DOING))?;
+        read_back(bus, image)?.ok_or(LinkError::ImageMismatch {
+            address: image.load_address,
+        })?
     };
     rtt::invalidate(bus, image.rtt_address).map_err(lost(DOING))?;
     run_from(bus, image).map_err(lost("starting the agent"))?;

@@ -99,6 +99,7 @@ pub(super) fn open(bus: &mut Bus, address: u32) -> Result<Channel, LinkError> {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Side {
     Up,
     Down,
