@@ -88,3 +88,93 @@ fn is_rsa(algorithm: Algorithm, public_key: &[u8]) -> bool {
     spki::rsa(algorithm, modulus, &mut written)
         .is_some_and(|length| written[..length] == *public_key)
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::rsa::KeySize;
+    use aws_lc_rs::signature::{
+        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
+    };
+    use keyline_protocol::message::Point;
+    use sha2::{Digest as _, Sha256};
+
+    use super::*;
+
+    const MESSAGE: &[u8] = b"what was signed";
+
+    /// A key of each algorithm, and its signature over [`MESSAGE`].
+    fn signed(algorithm: Algorithm) -> (Vec<u8>, Vec<u8>) {
+        let random = SystemRandom::new();
+        let size = match algorithm {
+            Algorithm::P256 => {
+                let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+                let point = Point::from_sec1(pair.public_key().as_ref()).unwrap();
+                let signature = pair.sign(&random, MESSAGE).unwrap();
+                return (spki::p256(&point).to_vec(), signature.as_ref().to_vec());
+            }
+            Algorithm::Rsa2048 => KeySize::Rsa2048,
+            Algorithm::Rsa3072 => KeySize::Rsa3072,
+        };
+        let pair = RsaKeyPair::generate(size).unwrap();
+        let mut signature = vec![0; algorithm.signature_length()];
+        pair.sign(&RSA_PKCS1_SHA256, &random, MESSAGE, &mut signature)
+            .unwrap();
+        let public = aws_lc_rs::encoding::AsDer::as_der(pair.public_key()).unwrap();
+        (public.as_ref().to_vec(), signature)
+    }
+
+    #[test]
+    fn takes_the_key_s_own_signature_and_no_other() {
+        let digest: Digest = Sha256::digest(MESSAGE).into();
+        for algorithm in Algorithm::ALL {
+            let (public_key, signature) = signed(algorithm);
+            let (stranger, _) = signed(algorithm);
+            assert_eq!(verify(algorithm, &public_key, &digest, &signature), Ok(()));
+            for (key, digest, at) in [
+                (&stranger, digest, None),
+                (&public_key, [0; 32], None),
+                (&public_key, digest, Some(0)),
+                (&public_key, digest, Some(signature.len() - 1)),
+            ] {
+                let mut changed = signature.clone();
+                if let Some(at) = at {
+                    changed[at] ^= 1;
+                }
+                assert_eq!(
+                    verify(algorithm, key, &digest, &changed),
+                    Err(SignatureError::Invalid)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_keys_and_signatures_of_another_shape() {
+        let digest: Digest = Sha256::digest(MESSAGE).into();
+        let (p256, signature) = signed(Algorithm::P256);
+        let (rsa, rsa_signature) = signed(Algorithm::Rsa2048);
+        let short = verify(Algorithm::P256, &p256, &digest, &signature[1..]);
+        assert_eq!(
+            short,
+            Err(SignatureError::Length {
+                expected: 64,
+                got: 63
+            })
+        );
+        let mut trailing = rsa.clone();
+        trailing.push(0);
+        for (algorithm, key, signature) in [
+            (Algorithm::P256, &rsa, &signature),
+            (Algorithm::Rsa2048, &p256, &rsa_signature),
+            (Algorithm::Rsa2048, &trailing, &rsa_signature),
+            (Algorithm::Rsa2048, &Vec::new(), &rsa_signature),
+        ] {
+            let verdict = verify(algorithm, key, &digest, signature);
+            assert!(
+                matches!(verdict, Err(SignatureError::NotThatKey { .. })),
+                "{verdict:?}"
+            );
+        }
+    }
+}
