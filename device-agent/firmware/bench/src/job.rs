@@ -1,21 +1,16 @@
-//! A whole job, every answer checked: what a station does with a bare unit, and what a sealed unit does for its authority.
+//! A whole job, every answer checked: what a station does with a bare unit.
 
 use std::time::Duration;
 
 use keyline_protocol::identity::{Algorithm, DeviceId, Digest, KeyPolicy, LockPolicy, Platform};
-use keyline_protocol::message::{
-    Authenticator, AuthorisedCommand, Identity, Point, RecordSummary, Request, Response,
-};
+use keyline_protocol::message::{Authenticator, Identity, Point, RecordSummary, Request, Response};
 use keyline_protocol::record::{self, RecordContent};
-use keyline_protocol::session::{Session, Side};
-use keyline_protocol::transcript::{
-    AuthorityTranscript, ClaimTranscript, ProofTranscript, session_authentication_digest,
-};
+use keyline_protocol::transcript::{ClaimTranscript, ProofTranscript};
 use keyline_protocol::{identity, spki, version};
-use p256::ecdsa::signature::hazmat::{PrehashSigner, PrehashVerifier};
-use p256::ecdsa::{Signature, SigningKey, VerifyingKey};
+use p256::SecretKey;
+use p256::ecdsa::signature::hazmat::PrehashVerifier;
+use p256::ecdsa::{Signature, VerifyingKey};
 use p256::elliptic_curve::sec1::ToSec1Point;
-use p256::{PublicKey, SecretKey};
 
 use crate::BenchError;
 use crate::link::Link;
@@ -52,7 +47,7 @@ impl Watch for NoWatch {
 
 /// A job on one unit.
 pub struct Job<'w, L, W> {
-    station: Station<L>,
+    pub(crate) station: Station<L>,
     watch: &'w mut W,
 }
 
@@ -69,14 +64,14 @@ pub struct Provisioned {
     pub agent_digest: Digest,
 }
 
-fn wrong(expected: &str) -> BenchError {
+pub(crate) fn wrong(expected: &str) -> BenchError {
     BenchError::Answer {
         expected: expected.to_owned(),
         got: "something else".to_owned(),
     }
 }
 
-fn bench_key() -> Result<SecretKey, BenchError> {
+pub(crate) fn bench_key() -> Result<SecretKey, BenchError> {
     SecretKey::from_bytes(&BENCH_KEY.into()).map_err(|_| wrong("a private key"))
 }
 
@@ -106,7 +101,11 @@ fn content<'a>(
     }
 }
 
-fn verify(public_key: &[u8], digest: &Digest, signature: &[u8]) -> Result<(), BenchError> {
+pub(crate) fn verify(
+    public_key: &[u8],
+    digest: &Digest,
+    signature: &[u8],
+) -> Result<(), BenchError> {
     let verified = || {
         let point = spki::p256_point(public_key)?.to_sec1();
         let key = VerifyingKey::from_sec1_bytes(&point).ok()?;
@@ -125,7 +124,7 @@ impl<'w, L: Link, W: Watch> Job<'w, L, W> {
         }
     }
 
-    fn ask<T>(
+    pub(crate) fn ask<T>(
         &mut self,
         name: &'static str,
         request: &Request<'_>,
@@ -165,7 +164,11 @@ impl<'w, L: Link, W: Watch> Job<'w, L, W> {
         })
     }
 
-    fn sign(&mut self, name: &'static str, request: &Request<'_>) -> Result<Vec<u8>, BenchError> {
+    pub(crate) fn sign(
+        &mut self,
+        name: &'static str,
+        request: &Request<'_>,
+    ) -> Result<Vec<u8>, BenchError> {
         self.ask(name, request, |response| match response {
             Response::Signature { signature } => Some(signature.to_vec()),
             _ => None,
@@ -230,7 +233,7 @@ impl<'w, L: Link, W: Watch> Job<'w, L, W> {
         Ok(unit)
     }
 
-    fn inject(
+    pub(crate) fn inject(
         &mut self,
         name: &'static str,
         credentials: Option<&[u8]>,
@@ -302,74 +305,5 @@ impl<'w, L: Link, W: Watch> Job<'w, L, W> {
             station: &station,
         };
         verify(&unit.public_key, &transcript.digest(), &signature)
-    }
-
-    /// Opens a session, has the unit sign it, and sends a record with credentials in it.
-    ///
-    /// # Errors
-    /// Any [`BenchError`].
-    pub fn inject_credentials(&mut self, unit: &Provisioned) -> Result<RecordSummary, BenchError> {
-        let ours = bench_point()?;
-        let theirs = self.ask(
-            "open session",
-            &Request::OpenSession { station: ours },
-            |response| match response {
-                Response::SessionOpened { unit } => Some(*unit),
-                _ => None,
-            },
-        )?;
-        let their_key = PublicKey::from_sec1_bytes(&theirs.to_sec1())
-            .map_err(|_| wrong("a point on the curve"))?;
-        let shared =
-            p256::ecdh::diffie_hellman(bench_key()?.to_nonzero_scalar(), their_key.as_affine());
-        let session = Session::new(
-            Side::Station,
-            version::CURRENT,
-            unit.device_id,
-            &ours,
-            &theirs,
-            shared.raw_secret_bytes().as_ref(),
-        );
-        let digest = session_authentication_digest(session.hash());
-        self.station.set_session(Some(session));
-        let signature = self.sign("authenticate session", &Request::AuthenticateSession)?;
-        verify(&unit.public_key, &digest, &signature)?;
-        self.inject("inject credentials", Some(CREDENTIALS))
-    }
-
-    /// Seals the unit, sees that it refuses another record, and has its authority permit one.
-    ///
-    /// # Errors
-    /// Any [`BenchError`].
-    pub fn seal_and_authorise(&mut self, unit: &Provisioned) -> Result<(), BenchError> {
-        let done = |response: &Response<'_>| (*response == Response::Done).then_some(());
-        self.ask("seal", &Request::Seal, done)?;
-        if self.inject("refused inject", None).is_ok() {
-            return Err(wrong("a refusal by a sealed unit"));
-        }
-        let nonce = self.ask(
-            "authority nonce",
-            &Request::AuthorityNonce,
-            |response| match response {
-                Response::AuthorityNonce { nonce } => Some(*nonce),
-                _ => None,
-            },
-        )?;
-        let command = AuthorisedCommand::Inject;
-        let transcript = AuthorityTranscript {
-            device_id: unit.device_id,
-            nonce: &nonce,
-            command,
-        };
-        let signature: Signature = SigningKey::from(&bench_key()?)
-            .sign_prehash(&transcript.digest())
-            .map_err(|_| wrong("a signature"))?;
-        let signature = signature.to_bytes();
-        let request = Request::Authorise {
-            command,
-            signature: &signature,
-        };
-        self.ask("authorise", &request, done)?;
-        self.inject("permitted inject", None).map(drop)
     }
 }

@@ -4,8 +4,9 @@
 //! - [`gdb`]: QEMU's debugger channel;
 //! - [`link`]: the two ways to the agent;
 //! - [`station`]: requests, answers and busy frames;
-//! - [`job`]: a whole job, every signature verified.
+//! - [`job`]: a whole job, every signature verified; and what comes after it.
 
+mod afterwards;
 pub mod gdb;
 pub mod job;
 pub mod link;

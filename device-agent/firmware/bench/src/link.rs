@@ -66,12 +66,11 @@ impl Link for Serial {
     }
 }
 
-/// Where a ring's fields stand in the control block.
-#[derive(Clone, Copy)]
-struct Ring {
-    /// The address of the ring's description.
-    address: u32,
-}
+/// Where the ring towards the debugger stands in the control block.
+const UP: u32 = 24;
+
+/// Where the ring towards the unit stands.
+const DOWN: u32 = 48;
 
 /// RTT.
 pub struct Rtt {
@@ -106,48 +105,32 @@ impl Rtt {
         }
     }
 
+    /// Sends a command that reads, and gives the value that it read.
+    fn value(&mut self, command: &str) -> Result<u32, BenchError> {
+        let answer = self.command(command)?;
+        answer
+            .strip_prefix("0x")
+            .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+            .and_then(|value| u32::try_from(value).ok())
+            .ok_or(BenchError::Emulator {
+                expected: "a value",
+                got: answer,
+            })
+    }
+
     fn word(&mut self, address: u32) -> Result<u32, BenchError> {
-        let answer = self.command(&format!("readl {address:#x}"))?;
-        u32::from_str_radix(
-            answer
-                .trim_start_matches("0x")
-                .trim_start_matches("00000000"),
-            16,
-        )
-        .or_else(|_| {
-            if answer.chars().all(|digit| matches!(digit, '0' | 'x')) {
-                Ok(0)
-            } else {
-                Err(())
-            }
-        })
-        .map_err(|()| BenchError::Emulator {
-            expected: "a word",
-            got: answer,
-        })
+        self.value(&format!("readl {address:#x}"))
     }
 
     fn is_ready(&mut self) -> Result<bool, BenchError> {
         Ok(self.word(self.control_block)? == u32::from_le_bytes(*b"SEGG"))
     }
 
-    fn up(&self) -> Ring {
-        Ring {
-            address: self.control_block + 24,
-        }
-    }
-
-    fn down(&self) -> Ring {
-        Ring {
-            address: self.control_block + 48,
-        }
-    }
-
     /// The ring's buffer, length, write index and read index.
-    fn fields(&mut self, ring: Ring) -> Result<[u32; 4], BenchError> {
+    fn fields(&mut self, ring: u32) -> Result<[u32; 4], BenchError> {
         let mut fields = [0; 4];
         for (field, offset) in fields.iter_mut().zip([4, 8, 12, 16]) {
-            *field = self.word(ring.address + offset)?;
+            *field = self.word(ring + offset)?;
         }
         Ok(fields)
     }
@@ -156,14 +139,14 @@ impl Rtt {
 impl Link for Rtt {
     fn send(&mut self, bytes: &[u8]) -> Result<(), BenchError> {
         while !self.is_ready()? {}
-        let ring = self.down();
+        let ring = self.control_block + DOWN;
         for byte in bytes {
             loop {
                 let [buffer, length, write, read] = self.fields(ring)?;
                 let next = (write + 1) % length;
                 if next != read {
                     self.command(&format!("writeb {:#x} {byte:#x}", buffer + write))?;
-                    self.command(&format!("writel {:#x} {next:#x}", ring.address + 12))?;
+                    self.command(&format!("writel {:#x} {next:#x}", ring + 12))?;
                     break;
                 }
             }
@@ -176,18 +159,14 @@ impl Link for Rtt {
         if !self.is_ready()? {
             return Ok(bytes);
         }
-        let ring = self.up();
+        let ring = self.control_block + UP;
         let [buffer, length, write, mut read] = self.fields(ring)?;
         while read != write {
-            let answer = self.command(&format!("readb {:#x}", buffer + read))?;
-            let digits = answer.trim_start_matches("0x");
-            bytes.push(
-                u8::from_str_radix(&digits[digits.len().saturating_sub(2)..], 16)
-                    .unwrap_or_default(),
-            );
+            let byte = self.value(&format!("readb {:#x}", buffer + read))?;
+            bytes.push(u8::try_from(byte).unwrap_or_default());
             read = (read + 1) % length;
         }
-        self.command(&format!("writel {:#x} {read:#x}", ring.address + 16))?;
+        self.command(&format!("writel {:#x} {read:#x}", ring + 16))?;
         Ok(bytes)
     }
 }

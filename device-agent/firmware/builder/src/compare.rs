@@ -14,7 +14,7 @@ use crate::manifest::Manifest;
 pub(crate) enum Outcome {
     /// Every byte is the same.
     Reproduced,
-    /// Another compiler or linker built it, and some byte differs: that says nothing.
+    /// Another compiler or linker built it and some byte differs, or there is none to build it: that says nothing.
     NotComparable(String),
     /// What differs.
     Different(Vec<String>),
@@ -117,18 +117,69 @@ fn copy_directory(from: &Path, to: &Path) -> Result<(), BuildError> {
 
 #[cfg(test)]
 mod tests {
-    use super::difference;
+    use super::*;
+    use crate::chips::Resident;
+    use crate::manifest::{Compiler, Description};
+
+    fn built_by(compiler: &str, bytes: &[u8]) -> Built {
+        let description = Description {
+            platform: "nrf51822".to_owned(),
+            file: "nrf51822.bin".to_owned(),
+            target: "thumbv6m-none-eabi".to_owned(),
+            resident: Resident::Flash,
+            load_address: 0,
+            length: 4,
+            sha256: hex::encode(bytes),
+            vector_table: 0,
+            stack_top: 8,
+            entry: 1,
+            stack_bottom: 0,
+            rtt_control_block: 8,
+            ram_bytes: 0,
+            signs: Vec::new(),
+            layout: "nrf51822-v1".to_owned(),
+        };
+        let compiler = Compiler {
+            version: compiler.to_owned(),
+            commit: compiler.to_owned(),
+            date: String::new(),
+            linker: None,
+        };
+        Built {
+            manifest: Manifest::new(compiler, vec![description]),
+            images: vec![bytes.to_vec()],
+        }
+    }
 
     #[test]
-    fn one_byte_and_a_missing_byte_are_found() {
-        assert_eq!(difference("x", b"same", b"same"), None);
+    fn a_difference_counts_only_between_equal_compilers() -> Result<(), BuildError> {
+        let directory = tempfile::tempdir().map_err(BuildError::file(Path::new("temporary")))?;
+        built_by("pinned", b"same").write(directory.path())?;
+        let committed = Manifest::read(directory.path())?;
+        let compare = |built: &Built| with_committed(&committed, directory.path(), built);
+
+        assert_eq!(compare(&built_by("pinned", b"same"))?, Outcome::Reproduced);
+        assert_eq!(compare(&built_by("another", b"same"))?, Outcome::Reproduced);
+        assert!(matches!(
+            compare(&built_by("another", b"sane"))?,
+            Outcome::NotComparable(_)
+        ));
         assert_eq!(
-            difference("x", b"same", b"sane").as_deref(),
-            Some("x: expected 4 bytes, got 4; 1 differ")
+            compare(&built_by("pinned", b"sane"))?,
+            Outcome::Different(vec![
+                "nrf51822.bin: expected 4 bytes, got 4; 1 differ".to_owned()
+            ])
         );
+        Ok(())
+    }
+
+    #[test]
+    fn a_missing_byte_is_a_difference() {
         assert_eq!(
-            difference("x", b"same", b"sam").as_deref(),
-            Some("x: expected 4 bytes, got 3; 0 differ")
+            two_builds(&built_by("pinned", b"same"), &built_by("pinned", b"sam")),
+            Outcome::Different(vec![
+                "nrf51822.bin: expected 4 bytes, got 3; 0 differ".to_owned()
+            ])
         );
     }
 }

@@ -118,7 +118,13 @@ fn run() -> Result<ExitCode, BuildError> {
         }
         ["check"] => {
             let committed = Manifest::read(&images)?;
-            let built = compile::build(&firmware, &compile::target_directory(&firmware))?;
+            let built = match compile::build(&firmware, &compile::target_directory(&firmware)) {
+                Ok(built) => built,
+                Err(BuildError::NoCompiler(why)) => {
+                    return Ok(report(&Outcome::NotComparable(why)));
+                }
+                Err(error) => return Err(error),
+            };
             Ok(report(&compare::with_committed(
                 &committed, &images, &built,
             )?))
