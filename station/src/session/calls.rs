@@ -1,13 +1,12 @@
 //! One function a request.
 
-use keyline_protocol::frame::Kind;
 use keyline_protocol::identity::{Algorithm, Digest, Id, KeyPolicy};
 use keyline_protocol::message::{
     Authenticator, Identity, KEY_CHUNK_LENGTH_MAX, RecordSummary, Refusal, Request, Response,
 };
 use keyline_protocol::record::RecordContent;
 
-use super::{Conversation, SessionError};
+use super::{Conversation, SessionError, names};
 
 /// A unit's public key, as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -250,54 +249,6 @@ pub(super) fn unexpected(
     SessionError::UnexpectedAnswer {
         call,
         expected,
-        got: answer_name(got),
-    }
-}
-
-pub(super) const fn name(request: &Request<'_>) -> &'static str {
-    match request {
-        Request::Hello { .. } => "Hello",
-        Request::Identify => "Identify",
-        Request::PublicKey => "PublicKey",
-        Request::OpenSession { .. } => "OpenSession",
-        Request::AuthenticateSession => "AuthenticateSession",
-        Request::GenerateKey { .. } => "GenerateKey",
-        Request::ImportKey { .. } => "ImportKey",
-        Request::CommitKey { .. } => "CommitKey",
-        Request::ProvePossession { .. } => "ProvePossession",
-        Request::Inject { .. } => "Inject",
-        Request::Prove { .. } => "Prove",
-        Request::Seal => "Seal",
-        Request::Lock => "Lock",
-        Request::AuthorityNonce => "AuthorityNonce",
-        Request::Authorise { .. } => "Authorise",
-        Request::EraseIdentity => "EraseIdentity",
-        Request::Reset => "Reset",
-    }
-}
-
-pub(super) const fn answer_name(response: &Response<'_>) -> &'static str {
-    match response {
-        Response::Hello { .. } => "Hello",
-        Response::Refused(_) => "Refused",
-        Response::Identity(_) => "Identity",
-        Response::PublicKey { .. } => "PublicKey",
-        Response::SessionOpened { .. } => "SessionOpened",
-        Response::Signature { .. } => "Signature",
-        Response::Injected(_) => "Injected",
-        Response::Proof { .. } => "Proof",
-        Response::AuthorityNonce { .. } => "AuthorityNonce",
-        Response::Done => "Done",
-    }
-}
-
-pub(super) const fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Request => "a request",
-        Kind::SealedRequest => "a sealed request",
-        Kind::Response => "an answer in the clear",
-        Kind::SealedResponse => "an answer in the session",
-        Kind::Busy => "a busy frame",
-        Kind::Rejected => "a rejection",
+        got: names::answer(got),
     }
 }

@@ -15,6 +15,7 @@ mod calls;
 mod entropy;
 mod error;
 mod exchange;
+mod names;
 mod secure;
 
 pub use calls::{DevicePublicKey, UnitAuthenticator, UnitProof};
@@ -150,7 +151,7 @@ impl Conversation {
 
     /// Makes a request in the clear.
     fn ask(&mut self, request: &Request<'_>) -> Result<Response<'_>, SessionError> {
-        let call = calls::name(request);
+        let call = names::request(request);
         let mut message = [0; PAYLOAD_LENGTH_MAX];
         let length = frame::encode_message(request, &mut message)
             .map_err(|source| SessionError::TooLong { call, source })?;
@@ -160,14 +161,14 @@ impl Conversation {
             other => Err(SessionError::UnexpectedAnswer {
                 call,
                 expected: "an answer in the clear",
-                got: calls::kind_name(other),
+                got: names::kind(other),
             }),
         }
     }
 
     /// Makes a request inside the open session.
     fn ask_sealed(&mut self, request: &Request<'_>) -> Result<Response<'_>, SessionError> {
-        let call = calls::name(request);
+        let call = names::request(request);
         let mut message = Zeroizing::new([0; PAYLOAD_LENGTH_MAX]);
         let length = frame::encode_message(request, &mut *message)
             .map_err(|source| SessionError::TooLong { call, source })?;
@@ -194,13 +195,13 @@ impl Conversation {
                 Err(SessionError::UnexpectedAnswer {
                     call,
                     expected: "an answer in the session",
-                    got: calls::answer_name(&other),
+                    got: names::answer(&other),
                 })
             }
             other => Err(SessionError::UnexpectedAnswer {
                 call,
                 expected: "an answer in the session",
-                got: calls::kind_name(other),
+                got: names::kind(other),
             }),
         }
     }

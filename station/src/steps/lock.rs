@@ -31,7 +31,8 @@ impl<'p> Sealed<'p> {
         let evidence = Evidence::Locked {
             lock_policy: LockPolicyName(lock_policy),
             seen_to_hold,
-            strength: (lock_policy == LockPolicy::ReadBack).then(|| ProtectionStrength::of(platform)),
+            strength: (lock_policy == LockPolicy::ReadBack)
+                .then(|| ProtectionStrength::of(platform)),
         };
         Ok((Locked(unit), evidence))
     }

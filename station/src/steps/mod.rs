@@ -23,6 +23,7 @@ mod key_material;
 mod lock;
 mod pin;
 mod plan;
+mod possession;
 mod prove;
 mod recognise;
 mod seal;
