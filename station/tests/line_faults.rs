@@ -152,7 +152,8 @@ fn a_unit_that_failed_three_times_goes_to_quarantine_not_round_again() {
     for expected in [UnitState::Failed, UnitState::Failed, UnitState::Quarantined] {
         // The cable is pulled when the unit has said who it is.
         unit.fault(Direction::ToUnit, 3, FrameFaultKind::PullCable);
-        assert_eq!(bench.run(&unit).state, expected);
+        let event = bench.run(&unit);
+        assert_eq!(event.state, expected, "{:?}", event.error);
         unit.set_cable(true);
     }
     assert_eq!(code(&bench.run(&unit)), Some(FailureCode::Quarantined));

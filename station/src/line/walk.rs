@@ -1,6 +1,6 @@
 //! One unit's way through its run.
 
-use keyline_protocol::identity::fingerprint;
+use keyline_protocol::identity::{DeviceId, fingerprint};
 use keyline_protocol::message::KeySummary;
 
 use super::Line;
@@ -60,13 +60,18 @@ pub(super) fn walk(
     if attached.is_locked_out() {
         return locked::recognise_by_serial(line, recorder, attached);
     }
+    if let Some(device_id) = attached.probe().and_then(|facts| facts.device_id) {
+        // A unit that must not be built is refused before anything is written to it.
+        recorder.identified(device_id);
+        check_unit(line, recorder, device_id)?;
+    }
     // A flash-resident agent is written here: the station's own pages, but an effect all the same.
     recorder.intend(Step::Identified)?;
     let (identified, evidence) = attached.identify()?;
     recorder.identified(identified.device_id());
     recorder.done(Step::Identified, evidence);
     let _in_hand = take_in_hand(line, &identified)?;
-    let known = check_unit(line, recorder, &identified)?;
+    let known = check_unit(line, recorder, identified.device_id())?;
 
     let mut held = false;
     let proven = if identified.identity().sealed {
@@ -101,9 +106,9 @@ fn take_in_hand(line: &Line, identified: &Identified<'_>) -> Result<UnitInHand, 
 fn check_unit(
     line: &Line,
     recorder: &Recorder<'_>,
-    identified: &Identified<'_>,
+    device_id: DeviceId,
 ) -> Result<Option<Unit>, RunError> {
-    let device_id = DeviceIdText(identified.device_id());
+    let device_id = DeviceIdText(device_id);
     let unit = line.wait(line.journal.unit(device_id))?;
     match unit.as_ref().map(|unit| unit.state) {
         Some(UnitState::Quarantined) => {
