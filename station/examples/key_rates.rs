@@ -1,6 +1,6 @@
 //! Key generation, each library beside the other and beside OpenSSL's command line: keys a second on one thread.
 //!
-//! `cargo run --release -p keyline-station --example key_rates [SECONDS]`; one JSON object a line.
+//! `cargo run --release -p keyline-station --example key_rates [SECONDS [ALGORITHM]]`; one JSON object a line.
 #![allow(
     clippy::print_stdout,
     reason = "a program for a person or `make bench`"
@@ -17,7 +17,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let seconds = std::env::args().nth(1).map_or(Ok(5), |text| text.parse())?;
     let duration = Duration::from_secs(seconds);
     let arena = Arena::new(2_048, 1)?;
+    let only = std::env::args().nth(2);
     for algorithm in Algorithm::ALL {
+        if only.as_ref().is_some_and(|only| only != algorithm.name()) {
+            continue;
+        }
         for library in Library::ALL {
             let rate = rate(duration, || {
                 generate(algorithm, library, &arena)?;

@@ -49,7 +49,7 @@ pub enum AppError {
 
 /// A journal's refusal of one change, as opposed to its failure: the name is taken, the order is closed, and so on.
 #[must_use]
-pub const fn is_refusal(error: &JournalError) -> bool {
+pub(super) const fn is_refusal(error: &JournalError) -> bool {
     !matches!(
         error,
         JournalError::Stopped { .. }

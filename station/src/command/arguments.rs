@@ -33,7 +33,7 @@ EXAMPLES
     keyline order add --name WO-1001 --product sensor --quantity 500
     keyline provision --order WO-1001 --slot 1 --slot 2 --count 20 --json"
 )]
-pub struct Arguments {
+pub(super) struct Arguments {
     #[command(flatten)]
     pub(super) global: GlobalArguments,
     #[command(subcommand)]

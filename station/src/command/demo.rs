@@ -103,7 +103,7 @@ async fn conduct(
 ) -> Result<Summary, CommandError> {
     let token = Token::read(&app.home().resolve(&app.home().config().operator.token_file))?;
     let principal = app.authorise(&token, Permission::Provision).await?;
-    let order = add_order(app, request.units, &principal.operator).await?;
+    let order = add_order(app, kind, request.units, &principal.operator).await?;
     sink.emit(Event::Notice {
         message: format!(
             "{} bare {} units over {} slots, order {}.",
@@ -128,12 +128,20 @@ async fn conduct(
     Ok(summary)
 }
 
-async fn add_order(app: &App, units: u32, operator: &str) -> Result<Order, CommandError> {
+async fn add_order(
+    app: &App,
+    kind: DemoUnit,
+    units: u32,
+    operator: &str,
+) -> Result<Order, CommandError> {
     let product = demo::product().map_err(|error| CommandError::NotReady {
         message: chain(&error),
         next: "Run `keyline doctor`.".to_owned(),
     })?;
-    let image = AgentImage::for_platform(product.platform)?;
+    let image = match kind {
+        DemoUnit::Qemu => AgentImage::for_platform(product.platform)?,
+        DemoUnit::Sim => AgentImage::simulated(product.platform),
+    };
     let order = demo::order(&product, &image, units);
     let changes = vec![
         Change::ProductAdded {

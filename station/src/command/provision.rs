@@ -145,7 +145,7 @@ async fn conduct(
     let line = line_of(app, principal, order, Arc::clone(&sink), stop).await?;
     let slots = configured
         .into_iter()
-        .map(|slot| bench_slot(slot, &line.product, request.serial.clone()))
+        .map(|slot| bench_slot(slot, &line.image, request.serial.clone()))
         .collect();
     let runs_max = match (&request.serial, request.count) {
         (Some(_), _) => 1,
@@ -262,8 +262,11 @@ pub(super) async fn line_of(
 /// The agent that the order fixed when it was added: an upgrade of the station does not change an open order.
 fn image_of(order: &Order, product: &Product) -> Result<AgentImage, CommandError> {
     let image = AgentImage::for_platform(product.platform)?;
-    if image.digest == order.agent_digest {
-        return Ok(image);
+    let simulated = AgentImage::simulated(product.platform);
+    for known in [&image, &simulated] {
+        if known.digest == order.agent_digest {
+            return Ok(known.clone());
+        }
     }
     Err(CommandError::NotReady {
         message: format!(
@@ -293,12 +296,12 @@ fn keep_keys(app: &App, product: &Product, sink: &dyn EventSink) -> Result<(), C
         .map_err(|error| CommandError::App(error.into()))
 }
 
-fn bench_slot(config: SlotConfig, product: &Product, serial: Option<String>) -> Slot {
+fn bench_slot(config: SlotConfig, image: &AgentImage, serial: Option<String>) -> Slot {
     let make_target: Box<dyn FnMut() -> Box<dyn Target> + Send> = match config.link {
         LinkSelector::Sim => {
             return Slot {
                 number: config.number,
-                source: crate::demo::simulated(product.platform, serial),
+                source: crate::demo::simulated(image, serial),
             };
         }
         LinkSelector::Probe(selector) => Box::new(move || Box::new(ProbeTarget::new(&selector))),
@@ -308,7 +311,7 @@ fn bench_slot(config: SlotConfig, product: &Product, serial: Option<String>) -> 
         }
     };
     let source: Box<dyn UnitSource> =
-        Box::new(BenchSource::new(make_target, product.platform, serial));
+        Box::new(BenchSource::new(make_target, image.platform, serial));
     Slot {
         number: config.number,
         source,
