@@ -2,7 +2,12 @@
 //!
 //! `cargo bench --package keyline-station --bench line`, or `make bench`. Arguments choose parts: `throughput`, `slots`, `keys`, `wire`.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a program that prints figures")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a program that prints figures"
+)]
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -23,8 +28,16 @@ use keyline_virtual_unit::qemu;
 use keyline_virtual_unit::sim::{SimOptions, SimUnit};
 
 fn main() {
-    let chosen: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let parts: [(&str, fn()); 4] = [("throughput", throughput), ("slots", slots), ("keys", keys), ("wire", wire)];
+    let chosen: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'))
+        .collect();
+    let parts: [(&str, fn()); 4] = [
+        ("throughput", throughput),
+        ("slots", slots),
+        ("keys", keys),
+        ("wire", wire),
+    ];
     for (name, part) in parts {
         if chosen.is_empty() || chosen.iter().any(|wanted| wanted == name) {
             println!("\n== {name}");
@@ -41,10 +54,18 @@ struct Fresh {
 
 impl UnitSource for Fresh {
     fn next(&mut self, _: &Stop) -> Option<Presented> {
-        let number = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).ok()?;
+        let number = self
+            .left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                left.checked_sub(1)
+            })
+            .ok()?;
         let mut options = SimOptions::seeded(Platform::Nrf51822, (number, 1), u64::from(number));
         options.paced = self.paced;
-        Some(Presented { target: Box::new(SimTarget::new(SimUnit::new(options))), serial: None })
+        Some(Presented {
+            target: Box::new(SimTarget::new(SimUnit::new(options))),
+            serial: None,
+        })
     }
 
     fn ended(&mut self, _: Option<DeviceId>) {}
@@ -55,12 +76,21 @@ fn run(units: u32, slots: u16, paced: bool) -> Duration {
     bench.another_order(|order| order.quantity = units);
     let line = bench.line(Arc::new(Told::default()), Stop::new());
     let left = Arc::new(AtomicU32::new(units));
-    let slots = (1..=slots).map(|number| Slot { number, source: Box::new(Fresh { left: Arc::clone(&left), paced }) });
+    let slots = (1..=slots).map(|number| Slot {
+        number,
+        source: Box::new(Fresh {
+            left: Arc::clone(&left),
+            paced,
+        }),
+    });
     let slots = slots.collect();
     let begun = Instant::now();
     let (summary, result) = provision(&line, slots, units, None);
     let elapsed = begun.elapsed();
-    assert!(result.is_ok() && summary.passed == u64::from(units), "{summary:?} {result:?}");
+    assert!(
+        result.is_ok() && summary.passed == u64::from(units),
+        "{summary:?} {result:?}"
+    );
     elapsed
 }
 
@@ -70,7 +100,9 @@ fn throughput() {
     let line = f64::from(units) / run(units, 64, false).as_secs_f64();
     let arithmetic = arithmetic_alone(Duration::from_secs(3));
     println!("units/s in sim, everything durable, 64 slots:         {line:.0}   (aim 1300)");
-    println!("units/s by the arithmetic of unit and station alone:  {arithmetic:.0}   on both cores");
+    println!(
+        "units/s by the arithmetic of unit and station alone:  {arithmetic:.0}   on both cores"
+    );
     println!("ratio: {:.2}", line / arithmetic);
 }
 
@@ -105,20 +137,34 @@ fn slots() {
     let sixteen = run(32, 16, true);
     println!("1 slot, 2 units:    {:.2} s", one.as_secs_f64());
     println!("16 slots, 32 units: {:.2} s", sixteen.as_secs_f64());
-    println!("16 slots are worth {:.2} of one   (aim 15.5)", 16.0 * one.as_secs_f64() / sixteen.as_secs_f64());
+    println!(
+        "16 slots are worth {:.2} of one   (aim 15.5)",
+        16.0 * one.as_secs_f64() / sixteen.as_secs_f64()
+    );
 }
 
 fn keys() {
     for algorithm in Algorithm::ALL {
         let mut figures: Vec<(String, f64)> = Library::ALL
             .into_iter()
-            .map(|library| (format!("{library:?}"), measure(library, algorithm, Duration::from_secs(5)).unwrap()))
+            .map(|library| {
+                (
+                    format!("{library:?}"),
+                    measure(library, algorithm, Duration::from_secs(5)).unwrap(),
+                )
+            })
             .collect();
-        figures.push(("openssl".to_owned(), openssl_keys(algorithm, Duration::from_secs(5))));
+        figures.push((
+            "openssl".to_owned(),
+            openssl_keys(algorithm, Duration::from_secs(5)),
+        ));
         let used = format!("{:?}", Library::fastest(algorithm));
         for (name, rate) in figures {
             let mark = if name == used { "  <- the pool" } else { "" };
-            println!("{:8} {name:12} {rate:9.1} keys/s on one core{mark}", algorithm.name());
+            println!(
+                "{:8} {name:12} {rate:9.1} keys/s on one core{mark}",
+                algorithm.name()
+            );
         }
     }
 }
@@ -126,14 +172,25 @@ fn keys() {
 /// Keys a second by the `openssl` command, many in one process where it can.
 fn openssl_keys(algorithm: Algorithm, duration: Duration) -> f64 {
     let arguments: Vec<&str> = match algorithm {
-        Algorithm::P256 => vec!["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
+        Algorithm::P256 => vec![
+            "genpkey",
+            "-algorithm",
+            "EC",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+        ],
         Algorithm::Rsa2048 => vec!["genrsa", "2048"],
         Algorithm::Rsa3072 => vec!["genrsa", "3072"],
     };
     let begun = Instant::now();
     let mut made = 0_u32;
     while begun.elapsed() < duration {
-        let status = Command::new("openssl").args(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+        let status = Command::new("openssl")
+            .args(&arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
         assert!(status.success());
         made += 1;
     }
@@ -143,7 +200,13 @@ fn openssl_keys(algorithm: Algorithm, duration: Duration) -> f64 {
 fn wire() {
     let image = AgentImage::for_platform(Platform::Nrf51822).unwrap();
     let image_words = image.bytes.len().div_ceil(4);
-    let bench = Bench::with_image(Product { lock_policy: LockPolicy::Sealed, ..product() }, image);
+    let bench = Bench::with_image(
+        Product {
+            lock_policy: LockPolicy::Sealed,
+            ..product()
+        },
+        image,
+    );
     for (number, agent) in [(1_u8, "bare chip"), (2, "agent already there")] {
         let mut options = qemu::UnitOptions::new([number; 8]);
         if agent != "bare chip" {
@@ -155,7 +218,10 @@ fn wire() {
         let elapsed = begun.elapsed();
         assert!(event.error.is_none(), "{:?}", event.error);
         let counters = unit.counters().unwrap();
-        println!("{agent}: {:.2} s, image of {image_words} words", elapsed.as_secs_f64());
+        println!(
+            "{agent}: {:.2} s, image of {image_words} words",
+            elapsed.as_secs_f64()
+        );
         println!("  {}", serde_json::to_string(&counters).unwrap());
     }
 }

@@ -31,7 +31,11 @@ const FRAMES: u64 = 10;
 
 fn keyline(home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_keyline"));
-    command.arg("--home").arg(home).args(arguments).stdin(Stdio::null());
+    command
+        .arg("--home")
+        .arg(home)
+        .args(arguments)
+        .stdin(Stdio::null());
     command
 }
 
@@ -82,11 +86,36 @@ fn new_home() -> tempfile::TempDir {
     std::fs::write(home.path().join("cloud.der"), common::cloud_key()).unwrap();
     ok(keyline(&directory, &["init", "--slot", "1=sim", "--json"]));
     let cloud_key = home.path().join("cloud.der");
-    ok(keyline(&directory, &[
-        "product", "add", "--name", "p", "--platform", "nrf51822", "--cloud-address", "cloud.example:5684", "--json",
-        "--cloud-key", cloud_key.to_str().unwrap(),
-    ]));
-    ok(keyline(&directory, &["order", "add", "--name", "WO", "--product", "p", "--quantity", "100000", "--json"]));
+    ok(keyline(
+        &directory,
+        &[
+            "product",
+            "add",
+            "--name",
+            "p",
+            "--platform",
+            "nrf51822",
+            "--cloud-address",
+            "cloud.example:5684",
+            "--json",
+            "--cloud-key",
+            cloud_key.to_str().unwrap(),
+        ],
+    ));
+    ok(keyline(
+        &directory,
+        &[
+            "order",
+            "add",
+            "--name",
+            "WO",
+            "--product",
+            "p",
+            "--quantity",
+            "100000",
+            "--json",
+        ],
+    ));
     home
 }
 
@@ -97,8 +126,14 @@ fn run_seed(home: &Path, seed: u64) {
     let kill_moment = [Moment::Before, Moment::Between, Moment::After][random.random_range(0..3)];
     let delay = Duration::from_micros(random.random_range(0..4000));
 
-    let mut options = SimOptions::seeded(Platform::Nrf51822, (u32::try_from(seed).unwrap(), 7), seed);
-    options.image = Arc::from(AgentImage::for_platform(Platform::Nrf51822).unwrap().bytes.as_slice());
+    let mut options =
+        SimOptions::seeded(Platform::Nrf51822, (u32::try_from(seed).unwrap(), 7), seed);
+    options.image = Arc::from(
+        AgentImage::for_platform(Platform::Nrf51822)
+            .unwrap()
+            .bytes
+            .as_slice(),
+    );
     let unit = SimUnit::new(options);
     let victim = Arc::new(AtomicI32::new(0));
     let killed = Arc::new(Mutex::new(false));
@@ -119,25 +154,54 @@ fn run_seed(home: &Path, seed: u64) {
     point_slot_at(home, line.path());
 
     let provision = ["provision", "--order", "WO", "--slot", "1", "--json"];
-    let child = keyline(home, &provision).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = keyline(home, &provision)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     victim.store(i32::try_from(child.id()).unwrap(), Ordering::SeqCst);
     let first = child.wait_with_output().unwrap();
     *killed.lock().unwrap() = true;
 
     let restarted = Instant::now();
-    let known = ok(keyline(home, &["unit", "list", "--limit", "100000", "--json"]));
+    let known = ok(keyline(
+        home,
+        &["unit", "list", "--limit", "100000", "--json"],
+    ));
     assert!(restarted.elapsed() < Duration::from_secs(5));
     let device_id = unit.device_id().to_string();
-    let state = events(&known, "unit-record").into_iter().find(|unit| unit["device_id"] == device_id.as_str());
+    let state = events(&known, "unit-record")
+        .into_iter()
+        .find(|unit| unit["device_id"] == device_id.as_str());
     let pinned = |state: &Value| state["state"] == "passed";
-    assert!(state.is_none_or(|state| pinned(state) || state["state"] == "in-progress"), "{state:?}");
-    assert!(!state.is_some_and(pinned) || kill_frame >= 5, "PASS before the proof: {}", text(&first));
+    assert!(
+        state.is_none_or(|state| pinned(state) || state["state"] == "in-progress"),
+        "{state:?}"
+    );
+    assert!(
+        !state.is_some_and(pinned) || kill_frame >= 5,
+        "PASS before the proof: {}",
+        text(&first)
+    );
 
     let again = keyline(home, &provision).output().unwrap();
-    assert_eq!(again.status.code(), Some(0), "first: {}\nagain: {}", text(&first), text(&again));
+    assert_eq!(
+        again.status.code(),
+        Some(0),
+        "first: {}\nagain: {}",
+        text(&first),
+        text(&again)
+    );
     let ended = lines(&again);
-    let ended = events(&ended, "unit").into_iter().next_back().unwrap().clone();
-    assert_eq!((&ended["state"], &ended["device_id"]), (&"passed".into(), &device_id.as_str().into()));
+    let ended = events(&ended, "unit")
+        .into_iter()
+        .next_back()
+        .unwrap()
+        .clone();
+    assert_eq!(
+        (&ended["state"], &ended["device_id"]),
+        (&"passed".into(), &device_id.as_str().into())
+    );
     let shown = ok(keyline(home, &["pin", "show", &device_id, "--json"]));
     let pins = events(&shown, "pin");
     assert_eq!(pins.len(), 1, "{shown:?}");
@@ -150,7 +214,13 @@ fn point_slot_at(home: &Path, path: &Path) {
     let text = std::fs::read_to_string(&config).unwrap();
     let lines: Vec<String> = text
         .lines()
-        .map(|line| if line.starts_with("link = ") { format!("link = \"serial:{}\"", path.display()) } else { line.to_owned() })
+        .map(|line| {
+            if line.starts_with("link = ") {
+                format!("link = \"serial:{}\"", path.display())
+            } else {
+                line.to_owned()
+            }
+        })
         .collect();
     std::fs::write(config, lines.join("\n") + "\n").unwrap();
 }

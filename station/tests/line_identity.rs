@@ -172,7 +172,11 @@ fn a_claim_that_never_proved_itself_is_superseded_and_its_key_stays_burnt() {
     let unit = unit(Platform::Nrf51822, 1);
     let device_id = DeviceIdText(unit.device_id());
     // The cable is pulled after the claim, before the proof.
-    unit.fault(Direction::ToUnit, frames_before_the_proof(&bench), FrameFaultKind::PullCable);
+    unit.fault(
+        Direction::ToUnit,
+        frames_before_the_proof(&bench),
+        FrameFaultKind::PullCable,
+    );
     let event = bench.run(&unit);
     assert_eq!(event.state, UnitState::Failed);
     assert!(

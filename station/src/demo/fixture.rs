@@ -30,7 +30,9 @@ impl Tray {
     /// The number of the next unit, from the last to 1.
     fn take(&self) -> Option<u32> {
         self.left
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                left.checked_sub(1)
+            })
             .ok()
     }
 

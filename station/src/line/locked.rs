@@ -20,7 +20,9 @@ pub(super) fn recognise_by_serial(
     let mut target = attached.release();
     target.detach();
     let Some(serial) = recorder.serial().map(str::to_owned) else {
-        return Err(unknown("the unit is locked, and no serial was scanned for it"));
+        return Err(unknown(
+            "the unit is locked, and no serial was scanned for it",
+        ));
     };
     let unit = line.wait(line.journal.unit_by_serial(line.product.id, &serial))?;
     let Some(unit) = unit.filter(|unit| unit.lock_intended.is_some()) else {

@@ -8,8 +8,10 @@
 //! - [`recorder`] commits what happens in a run and tells it; [`verdict`] decides what becomes of a unit whose run failed;
 //! - [`source`] says where units come from, [`places`] keeps slots out of each other's way, [`serial_number`] refuses bad scans.
 
+mod admission;
 mod bench;
 mod clones;
+mod earlier;
 mod error;
 mod keys;
 mod locked;

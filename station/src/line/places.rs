@@ -129,14 +129,20 @@ mod tests {
     #[test]
     fn a_place_comes_back_unless_it_was_filled() {
         let places = Places::new(2);
-        let (first, second) = (places.take(|| false).unwrap(), places.take(|| false).unwrap());
+        let (first, second) = (
+            places.take(|| false).unwrap(),
+            places.take(|| false).unwrap(),
+        );
         let waiting = std::thread::spawn({
             let places = places.clone();
             move || places.take(|| false).map(Place::fill)
         });
         first.fill();
         drop(second);
-        assert!(waiting.join().unwrap().is_some(), "the place that came back");
+        assert!(
+            waiting.join().unwrap().is_some(),
+            "the place that came back"
+        );
         assert!(places.take(|| false).is_none(), "all are filled");
     }
 

@@ -14,7 +14,6 @@ use crate::exit::ExitCode;
 use crate::record::{Failure, FailureCode};
 use crate::stop::Stop;
 
-
 /// A fixture position, and where its units come from.
 pub struct Slot {
     /// Its number.
@@ -98,7 +97,10 @@ pub fn dry_run(line: &Line, slots: Vec<Slot>) -> Result<(), LineError> {
                 slot.number,
                 facts.platform.name()
             );
-            return Err(LineError::NotReady(Failure::new(FailureCode::WrongChip, message)));
+            return Err(LineError::NotReady(Failure::new(
+                FailureCode::WrongChip,
+                message,
+            )));
         }
     }
     Ok(())

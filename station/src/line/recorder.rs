@@ -108,7 +108,10 @@ impl<'l> Recorder<'l> {
     /// Between two steps is also where a line stops that was asked to.
     pub(super) fn intend(&mut self, step: Step) -> Result<(), RunError> {
         if self.line.stop.requested() {
-            let message = format!("the line was asked to stop before this unit was {}", step.name());
+            let message = format!(
+                "the line was asked to stop before this unit was {}",
+                step.name()
+            );
             return Err(Failure::new(FailureCode::Stopped, message).into());
         }
         self.noted.push(Change::StepIntended {

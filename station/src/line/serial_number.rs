@@ -13,7 +13,9 @@ pub enum SerialError {
     #[error("expected letters, digits, '-', '.', '_' and '/', got {0:?} in the serial")]
     Character(char),
     /// Not in the product's format.
-    #[error("expected a serial like \"{format}\" (# stands for a digit, @ for a capital letter), got \"{got}\"")]
+    #[error(
+        "expected a serial like \"{format}\" (# stands for a digit, @ for a capital letter), got \"{got}\""
+    )]
     Format {
         /// The product's format.
         format: String,
@@ -96,10 +98,7 @@ mod tests {
             check(None, Some(&"1".repeat(33))),
             Err(SerialError::Length(33))
         );
-        assert_eq!(
-            check(None, Some("a\nb")),
-            Err(SerialError::Character('\n'))
-        );
+        assert_eq!(check(None, Some("a\nb")), Err(SerialError::Character('\n')));
         assert!(matches!(
             check(Some("@@##"), None),
             Err(SerialError::Missing { .. })

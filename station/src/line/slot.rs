@@ -35,8 +35,10 @@ impl Limits {
 }
 
 fn take_one(left: &AtomicU32) -> bool {
-    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
-        .is_ok()
+    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+        left.checked_sub(1)
+    })
+    .is_ok()
 }
 
 /// Conducts a slot until its units, the order's places or the line's limits are used up, or somebody asks to stop.

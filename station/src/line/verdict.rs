@@ -1,9 +1,9 @@
 //! What becomes of a unit whose run ended, and what of the line.
 
+use super::Line;
 use super::error::{CloneFound, LineError, RunError};
 use super::recorder::Recorder;
 use super::walk::Finished;
-use super::Line;
 use crate::record::{
     Change, DeviceIdText, Disposition, Failure, FailureCode, RunResult, UnitState,
 };
@@ -106,7 +106,12 @@ fn raise_alarm(recorder: Recorder<'_>, clone: CloneFound) -> Result<Ended, LineE
         });
     }
     consequences.extend(quarantine(&recorder, &clone.failure));
-    end_failed(recorder, UnitState::Quarantined, clone.failure, consequences)
+    end_failed(
+        recorder,
+        UnitState::Quarantined,
+        clone.failure,
+        consequences,
+    )
 }
 
 /// Sets the unit apart; nothing to do where nobody knows which unit it is.

@@ -1,25 +1,20 @@
 //! One unit's way through its run.
 
-use keyline_protocol::identity::{DeviceId, fingerprint};
-use keyline_protocol::message::KeySummary;
-
 use super::Line;
+use super::admission::{check_unit, take_in_hand};
 use super::clones;
+use super::earlier::earlier_claim;
 use super::error::RunError;
 use super::locked;
-use super::places::UnitInHand;
 use super::recorder::Recorder;
 use crate::journal::Unit;
 use crate::link::Target;
 use crate::record::{
     Claim, ClaimReceipt, DeviceIdText, Evidence, Failure, FailureCode, Proof, RunResult, Step,
-    UnitState, WhenRegistryUnreachable,
+    WhenRegistryUnreachable,
 };
 use crate::registry::RegistryError;
 use crate::steps::{CredentialsSource, Failed, Identified, Keyed, Pinned, Plan, Proven, attach};
-
-/// How far back the claim of an interrupted run is looked for.
-const EARLIER_RUNS_MAX: u32 = 16;
 
 /// A unit whose run came to its end.
 pub(super) struct Finished {
@@ -94,65 +89,6 @@ pub(super) fn walk(
     })
 }
 
-fn take_in_hand(line: &Line, identified: &Identified<'_>) -> Result<UnitInHand, RunError> {
-    let device_id = identified.device_id();
-    line.units_in_hand.take(device_id).ok_or_else(|| {
-        let message = format!("expected a unit of its own in each slot, {device_id} is in another slot at this moment");
-        Failure::new(FailureCode::UnitBusy, message).into()
-    })
-}
-
-/// Refuses a unit that was set apart, and one that the scanned serial does not belong to.
-fn check_unit(
-    line: &Line,
-    recorder: &Recorder<'_>,
-    device_id: DeviceId,
-) -> Result<Option<Unit>, RunError> {
-    let device_id = DeviceIdText(device_id);
-    let unit = line.wait(line.journal.unit(device_id))?;
-    match unit.as_ref().map(|unit| unit.state) {
-        Some(UnitState::Quarantined) => {
-            let message = format!("expected a unit that may be built, {} is in quarantine", device_id.0);
-            return Err(Failure::new(FailureCode::Quarantined, message).into());
-        }
-        Some(UnitState::Scrapped) => {
-            let message = format!("expected a unit that may be built, {} was scrapped", device_id.0);
-            return Err(Failure::new(FailureCode::Scrapped, message).into());
-        }
-        Some(UnitState::Passed | UnitState::Weak | UnitState::Held) if !line.order.rework => {
-            let order = unit.as_ref().and_then(|unit| unit.order);
-            if order.is_some_and(|order| order != line.order.id) {
-                let message = format!(
-                    "expected a unit of order {}, {} was finished for another order",
-                    line.order.name, device_id.0
-                );
-                return Err(Failure::new(FailureCode::UnitOfAnotherOrder, message).into());
-            }
-        }
-        _ => {}
-    }
-    if let Some(serial) = recorder.serial() {
-        let owner = line.wait(line.journal.unit_by_serial(line.product.id, serial))?;
-        let labelled = unit.as_ref().and_then(|unit| unit.serial.as_deref());
-        let other_owner = owner.filter(|owner| owner.device_id != device_id);
-        if let Some(owner) = other_owner {
-            let message = format!(
-                "expected the unit {} behind the serial {serial}, got {}",
-                owner.device_id.0, device_id.0
-            );
-            return Err(Failure::new(FailureCode::SerialMismatch, message).into());
-        }
-        if let Some(labelled) = labelled
-            && labelled != serial
-        {
-            let message =
-                format!("expected the serial {labelled} of unit {}, got {serial}", device_id.0);
-            return Err(Failure::new(FailureCode::SerialMismatch, message).into());
-        }
-    }
-    Ok(unit)
-}
-
 fn key<'p>(
     line: &Line,
     recorder: &mut Recorder<'_>,
@@ -167,46 +103,6 @@ fn key<'p>(
     let (keyed, evidence) = identified.key(&*line.keys, earlier.as_ref())?;
     recorder.done(Step::Keyed, evidence);
     Ok(keyed)
-}
-
-/// The claim that an earlier run of this unit made with the very key that it has now.
-fn earlier_claim(
-    line: &Line,
-    identified: &Identified<'_>,
-    present: &KeySummary,
-) -> Result<Option<Claim>, RunError> {
-    let device_id = DeviceIdText(identified.device_id());
-    let reader = &line.journal;
-    for run in line.wait(reader.runs_of(device_id, EARLIER_RUNS_MAX))? {
-        for event in line.wait(reader.steps_of(run.id))? {
-            if let Some(Evidence::Keyed {
-                algorithm,
-                made,
-                public_key,
-                challenge,
-                signature,
-                ..
-            }) = event.evidence
-                && fingerprint(&public_key) == present.fingerprint
-            {
-                return Ok(Some(Claim {
-                    device_id,
-                    algorithm,
-                    made,
-                    public_key,
-                    challenge,
-                    signature,
-                    station: line.station,
-                    customer: line.product.customer.clone(),
-                    product: line.product.id,
-                    order: line.order.id,
-                    run: run.id,
-                    rework: line.order.rework,
-                }));
-            }
-        }
-    }
-    Ok(None)
 }
 
 /// Enters a claim. `Ok(None)`: the registry is out of reach, and the product says to go on.

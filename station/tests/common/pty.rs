@@ -46,7 +46,11 @@ impl PtyUnit {
             let stop = Arc::clone(&stop);
             move || serve(File::from(master), &unit, watcher, &stop)
         });
-        Self { path, stop, thread: Some(thread) }
+        Self {
+            path,
+            stop,
+            thread: Some(thread),
+        }
     }
 
     /// The station's end.
@@ -71,7 +75,9 @@ fn serve(mut master: File, unit: &SimUnit, mut watcher: Watcher, stop: &AtomicBo
         let length = match master.read(&mut buffer) {
             Ok(length) => length,
             // No station has the other end open, or it has nothing to say.
-            Err(error) if error.raw_os_error() == Some(5) || error.kind() == ErrorKind::WouldBlock => {
+            Err(error)
+                if error.raw_os_error() == Some(5) || error.kind() == ErrorKind::WouldBlock =>
+            {
                 std::thread::sleep(Duration::from_micros(300));
                 continue;
             }
