@@ -8,7 +8,6 @@
 //! The rules that every change is held against are in `rules`; they work on what the writer holds in memory, so that a request that
 //! is refused never reaches the database.
 
-mod bulk;
 mod clock;
 mod error;
 mod idempotency;

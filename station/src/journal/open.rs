@@ -13,8 +13,9 @@ use super::error::database;
 use super::question::interrupted;
 use super::reader::JournalReader;
 use super::row::{damaged, unsigned};
-use super::state::{Layer, OpenRun, OrderRow};
-use super::writer::{Writer, begin_with_head};
+use super::state::{Dirty, Layer, OpenRun, OrderRow};
+use super::store::{self, Entries};
+use super::writer::Writer;
 use super::{JournalError, row};
 use crate::audit::{Checkpoint, CheckpointSigner, Frontier, VerifierKey, leaf_hash};
 
@@ -170,11 +171,9 @@ async fn begin_log(
         root: frontier.root(),
     };
     let note = checkpoint.sign(key, signer)?.to_string();
-    begin_with_head(connection, &frontier, &note).await?;
-    sqlx::query("COMMIT")
-        .execute(connection)
-        .await
-        .map_err(database("beginning the log"))?;
+    let nothing = (Layer::default(), Dirty::default());
+    let head = (&frontier, note.as_str());
+    store::write(connection, head, Entries::default(), &nothing.0, &nothing.1).await?;
     Ok((frontier, note))
 }
 

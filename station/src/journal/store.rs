@@ -1,249 +1,260 @@
-//! The rows that a batch writes. Everything here runs inside the batch's transaction.
+//! How a batch is written: one call of the database, whatever is in it.
+//!
+//! A call costs a change of threads and back, ten times what a row costs, so all rows of a batch go in one text of fixed statements,
+//! prepared once. Rows travel as JSON arrays of columns (ids in hexadecimal); the entries' bytes as four blobs, cut by their lengths.
 
+use serde::Serialize;
 use sqlx::SqliteConnection;
 
 use super::JournalError;
-use super::bulk::Bulk;
 use super::error::database;
 use super::row::{signed, to_json};
 use super::state::{Dirty, Layer, OpenRun, UnitRow};
-use crate::record::{RunId, Step};
+use crate::audit::Frontier;
+use crate::record::{DeviceIdText, RunId, RunResult, Step, UnitState};
 
-/// An entry, ready to be written.
-#[derive(Debug)]
-pub(super) struct EntryRow {
-    pub(super) index: u64,
-    pub(super) run: Option<RunId>,
-    pub(super) leaf: Vec<u8>,
-    pub(super) salt: [u8; 32],
-    pub(super) body: String,
+/// The statements of a batch. Products and orders stand before the runs that refer to them.
+///
+/// Most writes of a unit leave the indexed columns alone, but for the state: those are the first statement on `unit`. A
+/// unit that was scrapped thereby gives up its serial before another one takes it.
+///
+/// Parameters have no numbers: in a text of several statements, sqlx 0.9 leaves numbered ones silently unbound where a statement
+/// does not use all the numbers below its own (checked empirically).
+const BATCH: &str = "\
+BEGIN IMMEDIATE;
+INSERT INTO tree_head (id, tree_size, frontier, note) VALUES (1, ?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET tree_size = excluded.tree_size, frontier = excluded.frontier, note = excluded.note;
+INSERT INTO checkpoint (tree_size, note) VALUES (?, ?);
+INSERT INTO entry (leaf_index, run_id, leaf, salt, body)
+    SELECT ? + key, CASE WHEN value ->> 4 THEN substr(?, key * 16 + 1, 16) END,
+           substr(?, (value ->> 0) + 1, value ->> 1), substr(?, key * 32 + 1, 32),
+           CAST(substr(?, (value ->> 2) + 1, value ->> 3) AS TEXT)
+    FROM json_each(?);
+INSERT INTO unit_event (leaf_index, kind, device_id, run_id)
+    SELECT value ->> 0, value ->> 1, unhex(value ->> 2), unhex(value ->> 3) FROM json_each(?);
+INSERT INTO product (id, name, retired, record)
+    SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3 FROM json_each(?) WHERE true
+    ON CONFLICT (id) DO UPDATE SET retired = excluded.retired, record = excluded.record;
+INSERT INTO work_order (id, name, product_id, record)
+    SELECT unhex(value ->> 0), value ->> 1, unhex(value ->> 2), value ->> 3 FROM json_each(?) WHERE true
+    ON CONFLICT (id) DO UPDATE SET record = excluded.record;
+UPDATE work_order SET passed = counts.value ->> 1, weak = counts.value ->> 2, held = counts.value ->> 3,
+        failed = counts.value ->> 4, failed_unidentified = counts.value ->> 5
+    FROM json_each(?) AS counts WHERE work_order.id = unhex(counts.value ->> 0);
+INSERT INTO operator (id, name, role, token_sha256, added_at_ms)
+    SELECT value ->> 0, value ->> 1, value ->> 2, unhex(value ->> 3), value ->> 4 FROM json_each(?);
+INSERT INTO run (id, order_id, slot, serial, operator, started_at_ms, device_id, reached, result, failure, ended_at_ms)
+    SELECT unhex(value ->> 0), unhex(value ->> 1), value ->> 2, value ->> 3, value ->> 4, value ->> 5,
+           unhex(value ->> 6), value ->> 7, value ->> 8, value ->> 9, value ->> 10
+    FROM json_each(?) WHERE true
+    ON CONFLICT (id) DO UPDATE SET device_id = excluded.device_id, reached = excluded.reached, result = excluded.result,
+        failure = excluded.failure, ended_at_ms = excluded.ended_at_ms;
+UPDATE unit SET state = row.value ->> 1, counted = row.value ->> 2, consecutive_failures = row.value ->> 3,
+        changed_at_ms = row.value ->> 4
+    FROM json_each(?) AS row WHERE unit.device_id = unhex(row.value ->> 0);
+INSERT INTO unit (device_id, serial, product_id, order_id, state, counted, consecutive_failures, last_run, lock_intended,
+        changed_at_ms)
+    SELECT unhex(value ->> 0), value ->> 1, unhex(value ->> 2), unhex(value ->> 3), value ->> 4, value ->> 5, value ->> 6,
+           unhex(value ->> 7), unhex(value ->> 8), value ->> 9
+    FROM json_each(?) WHERE true
+    ON CONFLICT (device_id) DO UPDATE SET serial = excluded.serial, product_id = excluded.product_id,
+        order_id = excluded.order_id, state = excluded.state, counted = excluded.counted,
+        consecutive_failures = excluded.consecutive_failures, last_run = excluded.last_run,
+        lock_intended = excluded.lock_intended, changed_at_ms = excluded.changed_at_ms;
+COMMIT";
+
+/// The entries of a batch, as they are made.
+#[derive(Debug, Default)]
+pub(super) struct Entries {
+    first: u64,
+    /// 16 bytes each; zeros where there is no run.
+    runs: Vec<u8>,
+    leaves: Vec<u8>,
+    /// 32 bytes each.
+    salts: Vec<u8>,
+    bodies: Vec<u8>,
+    /// Leaf offset and length, body offset and length, whether there is a run.
+    cuts: Vec<(usize, usize, usize, usize, u8)>,
+    /// Leaf index, kind, device id, run.
+    events: Vec<(u64, &'static str, String, Option<String>)>,
 }
 
-/// Something that befell a unit.
-#[derive(Debug)]
-pub(super) struct UnitEventRow {
-    pub(super) index: u64,
-    pub(super) kind: &'static str,
-    pub(super) device_id: Vec<u8>,
-    pub(super) run: Option<RunId>,
+impl Entries {
+    /// Entries from the leaf index `first` on.
+    pub(super) fn from(first: u64) -> Self {
+        Self {
+            first,
+            ..Self::default()
+        }
+    }
+
+    /// Adds the next entry.
+    pub(super) fn push(&mut self, run: Option<RunId>, leaf: &[u8], salt: &[u8; 32], body: &str) {
+        self.cuts.push((
+            self.leaves.len(),
+            leaf.len(),
+            self.bodies.len(),
+            body.len(),
+            u8::from(run.is_some()),
+        ));
+        self.runs
+            .extend_from_slice(run.map_or([0; 16], |run| *run.as_bytes()).as_slice());
+        self.leaves.extend_from_slice(leaf);
+        self.salts.extend_from_slice(salt);
+        self.bodies.extend_from_slice(body.as_bytes());
+    }
+
+    /// Adds something that befell a unit, told by the entry that was added last.
+    pub(super) fn push_event(
+        &mut self,
+        kind: &'static str,
+        device_id: DeviceIdText,
+        run: Option<RunId>,
+    ) {
+        let index = self.first + self.cuts.len() as u64 - 1;
+        let run = run.map(|run| run.to_string());
+        self.events
+            .push((index, kind, device_id.0.to_string(), run));
+    }
 }
 
-static ENTRIES: Bulk = Bulk::new(
-    "writing entries",
-    "INSERT INTO entry (leaf_index, run_id, leaf, salt, body) VALUES",
-    5,
-    "",
-);
-
-static UNIT_EVENTS: Bulk = Bulk::new(
-    "writing a unit's events",
-    "INSERT INTO unit_event (leaf_index, kind, device_id, run_id) VALUES",
-    4,
-    "",
-);
-
-static RUNS: Bulk = Bulk::new(
-    "writing runs",
-    "INSERT INTO run (id, order_id, slot, serial, operator, started_at_ms, device_id, reached, result, failure, ended_at_ms) VALUES",
-    11,
-    "ON CONFLICT (id) DO UPDATE SET device_id = excluded.device_id, reached = excluded.reached, result = excluded.result, \
-     failure = excluded.failure, ended_at_ms = excluded.ended_at_ms",
-);
-
-const UNIT_HEAD: &str = "INSERT INTO unit (device_id, serial, product_id, order_id, state, counted, consecutive_failures, last_run, \
-     lock_intended, changed_at_ms) VALUES";
-
-static WHOLE_UNITS: Bulk = Bulk::new(
-    "writing units",
-    UNIT_HEAD,
-    10,
-    "ON CONFLICT (device_id) DO UPDATE SET serial = excluded.serial, product_id = excluded.product_id, \
-     order_id = excluded.order_id, state = excluded.state, counted = excluded.counted, \
-     consecutive_failures = excluded.consecutive_failures, last_run = excluded.last_run, \
-     lock_intended = excluded.lock_intended, changed_at_ms = excluded.changed_at_ms",
-);
-
-// Leaves the indexed columns alone, but for the state: most writes of a unit are of this kind.
-static UNIT_STATES: Bulk = Bulk::new(
-    "writing units' states",
-    UNIT_HEAD,
-    10,
-    "ON CONFLICT (device_id) DO UPDATE SET state = excluded.state, counted = excluded.counted, \
-     consecutive_failures = excluded.consecutive_failures, changed_at_ms = excluded.changed_at_ms",
-);
-
-/// Writes the entries, and the events of units among them.
-pub(super) async fn entries(
+/// Writes the batch, under the checkpoint `note` that covers it. It is on disk when this returns.
+pub(super) async fn write(
     connection: &mut SqliteConnection,
-    entries: Vec<EntryRow>,
-    events: Vec<UnitEventRow>,
-) -> Result<(), JournalError> {
-    ENTRIES
-        .run(connection, entries.into_iter(), |query, row| {
-            query
-                .bind(signed(row.index))
-                .bind(row.run.map(|run| run.as_bytes().to_vec()))
-                .bind(row.leaf)
-                .bind(row.salt.to_vec())
-                .bind(row.body)
-        })
-        .await?;
-    UNIT_EVENTS
-        .run(connection, events.into_iter(), |query, row| {
-            query
-                .bind(signed(row.index))
-                .bind(row.kind)
-                .bind(row.device_id)
-                .bind(row.run.map(|run| run.as_bytes().to_vec()))
-        })
-        .await
-}
-
-/// Writes every row that the batch changed.
-pub(super) async fn rows(
-    connection: &mut SqliteConnection,
+    (frontier, note): (&Frontier, &str),
+    entries: Entries,
     state: &Layer,
     dirty: &Dirty,
 ) -> Result<(), JournalError> {
-    products(connection, state, dirty).await?;
-    orders(connection, state, dirty).await?;
-    operators(connection, state, dirty).await?;
-    // A run that neither began nor ended in this batch has only changed in memory: its entries say the rest.
-    let runs: Vec<_> = dirty
-        .runs
-        .iter()
-        .filter_map(|id| Some((*id, state.runs.get(id)?)))
-        .filter(|(_, run)| !run.stored || run.end.is_some())
-        .collect();
-    RUNS.run(connection, runs.into_iter(), bind_run).await?;
     let units = dirty.units.iter();
     let units = units.filter_map(|id| state.units.get(id)?.as_ref());
-    let (whole, states): (Vec<_>, Vec<_>) = units.partition(|row| row.whole);
-    WHOLE_UNITS
-        .run(connection, whole.into_iter(), bind_unit)
-        .await?;
-    UNIT_STATES
-        .run(connection, states.into_iter(), bind_unit)
+    let (mut whole, states): (Vec<_>, Vec<_>) = units.partition(|row| row.whole);
+    whole.sort_by_key(|row| row.unit.state != UnitState::Scrapped);
+    let orders = || dirty.orders.iter().filter_map(|id| state.orders.get(id));
+    let order_rows = orders().filter(|row| row.whole).map(|row| {
+        let order = &row.order;
+        let record = to_json("an order", order)?;
+        Ok((order.id, order.name.as_str(), order.product, record))
+    });
+    let order_rows: Vec<_> = order_rows.collect::<Result<_, JournalError>>()?;
+    let counts = orders().map(|row| {
+        let of = row.counts;
+        let (failed, unidentified) = (of.failed, of.failed_unidentified);
+        (
+            row.order.id,
+            of.passed,
+            of.weak,
+            of.held,
+            failed,
+            unidentified,
+        )
+    });
+    sqlx::query(BATCH)
+        .bind(signed(frontier.size()))
+        .bind(frontier.to_bytes())
+        .bind(note)
+        .bind(signed(frontier.size()))
+        .bind(note)
+        .bind(signed(entries.first))
+        .bind(entries.runs)
+        .bind(entries.leaves)
+        .bind(entries.salts)
+        .bind(entries.bodies)
+        .bind(rows(&entries.cuts)?)
+        .bind(rows(&entries.events)?)
+        .bind(products(state, dirty)?)
+        .bind(rows(&order_rows)?)
+        .bind(rows(&counts.collect::<Vec<_>>())?)
+        .bind(operators(state, dirty)?)
+        .bind(runs(state, dirty)?)
+        .bind(rows(
+            &states.into_iter().map(unit_state).collect::<Vec<_>>(),
+        )?)
+        .bind(rows(
+            &whole.into_iter().map(whole_unit).collect::<Vec<_>>(),
+        )?)
+        .execute(connection)
         .await
+        .map_err(database("writing a batch"))?;
+    Ok(())
 }
 
-fn bind_run<'q>(
-    query: super::bulk::Bound<'q>,
-    (id, run): (RunId, &OpenRun),
-) -> super::bulk::Bound<'q> {
+/// Rows as a JSON array of arrays.
+fn rows<T: Serialize>(rows: &[T]) -> Result<String, JournalError> {
+    to_json("rows", &rows)
+}
+
+fn products(state: &Layer, dirty: &Dirty) -> Result<String, JournalError> {
+    let found = dirty.products.iter();
+    let mut found: Vec<_> = found.filter_map(|id| state.products.get(id)).collect();
+    // A retired product gives up its name before another one takes it.
+    found.sort_by_key(|product| product.retired_at_ms.is_none());
+    let found = found.into_iter().map(|product| {
+        let record = to_json("a product", product)?;
+        let retired = u8::from(product.retired_at_ms.is_some());
+        Ok((product.id, product.name.as_str(), retired, record))
+    });
+    rows(&found.collect::<Result<Vec<_>, JournalError>>()?)
+}
+
+fn operators(state: &Layer, dirty: &Dirty) -> Result<String, JournalError> {
+    let found = dirty.operators.iter();
+    let found = found.filter_map(|id| state.operators.get(id)).map(|row| {
+        let token = hex::encode(row.token_sha256);
+        (&row.id, &row.name, &row.role, token, row.added_at_ms)
+    });
+    rows(&found.collect::<Vec<_>>())
+}
+
+/// Runs that began or ended. Others have only changed in memory: their entries say the rest.
+fn runs(state: &Layer, dirty: &Dirty) -> Result<String, JournalError> {
+    let found = dirty.runs.iter();
+    let found = found.filter_map(|id| Some((*id, state.runs.get(id)?)));
+    let found = found.filter(|(_, run)| !run.stored || run.end.is_some());
+    rows(&found.map(run_row).collect::<Vec<_>>())
+}
+
+fn run_row((id, run): (RunId, &OpenRun)) -> impl Serialize + '_ {
     // Until the end these are null, so that each is written, and indexed, once.
     let end = run.end.as_ref();
-    let device_id = end.and(run.device_id);
-    query
-        .bind(id.as_bytes().to_vec())
-        .bind(run.order.as_bytes().to_vec())
-        .bind(i64::from(run.slot))
-        .bind(run.serial.clone())
-        .bind(run.operator.clone())
-        .bind(signed(run.started_at_ms))
-        .bind(device_id.map(|id| id.0.as_bytes().to_vec()))
-        .bind(end.and(run.reached).map(Step::name))
-        .bind(end.map(|end| end.result.name()))
-        .bind(end.and_then(|end| end.failure.clone()))
-        .bind(end.map(|end| signed(end.ended_at_ms)))
+    (
+        id,
+        run.order,
+        run.slot,
+        &run.serial,
+        &run.operator,
+        run.started_at_ms,
+        end.and(run.device_id),
+        end.and(run.reached).map(Step::name),
+        end.map(|end| end.result.name()),
+        end.and_then(|end| end.failure.as_ref()),
+        end.map(|end| end.ended_at_ms),
+    )
 }
 
-fn bind_unit<'q>(query: super::bulk::Bound<'q>, row: &UnitRow) -> super::bulk::Bound<'q> {
+fn whole_unit(row: &UnitRow) -> impl Serialize + '_ {
     let unit = &row.unit;
-    query
-        .bind(unit.device_id.0.as_bytes().to_vec())
-        .bind(unit.serial.clone())
-        .bind(unit.product.map(|id| id.as_bytes().to_vec()))
-        .bind(unit.order.map(|id| id.as_bytes().to_vec()))
-        .bind(unit.state.name())
-        .bind(row.counted.map(crate::record::RunResult::name))
-        .bind(i64::from(unit.consecutive_failures))
-        .bind(unit.last_run.map(|id| id.as_bytes().to_vec()))
-        .bind(unit.lock_intended.map(|id| id.as_bytes().to_vec()))
-        .bind(signed(unit.changed_at_ms))
+    (
+        unit.device_id,
+        &unit.serial,
+        unit.product,
+        unit.order,
+        unit.state.name(),
+        row.counted.map(RunResult::name),
+        unit.consecutive_failures,
+        unit.last_run,
+        unit.lock_intended,
+        unit.changed_at_ms,
+    )
 }
 
-async fn products(
-    connection: &mut SqliteConnection,
-    state: &Layer,
-    dirty: &Dirty,
-) -> Result<(), JournalError> {
-    for product in dirty
-        .products
-        .iter()
-        .filter_map(|id| state.products.get(id))
-    {
-        sqlx::query(
-            "INSERT INTO product (id, name, retired, record) VALUES (?1, ?2, ?3, ?4) \
-             ON CONFLICT (id) DO UPDATE SET retired = excluded.retired, record = excluded.record",
-        )
-        .bind(product.id.as_bytes().to_vec())
-        .bind(&product.name)
-        .bind(i64::from(product.retired_at_ms.is_some()))
-        .bind(to_json("a product", product)?)
-        .execute(&mut *connection)
-        .await
-        .map_err(database("writing a product"))?;
-    }
-    Ok(())
-}
-
-async fn orders(
-    connection: &mut SqliteConnection,
-    state: &Layer,
-    dirty: &Dirty,
-) -> Result<(), JournalError> {
-    for row in dirty.orders.iter().filter_map(|id| state.orders.get(id)) {
-        if row.whole {
-            sqlx::query(
-                "INSERT INTO work_order (id, name, product_id, record) VALUES (?1, ?2, ?3, ?4) \
-                 ON CONFLICT (id) DO UPDATE SET record = excluded.record",
-            )
-            .bind(row.order.id.as_bytes().to_vec())
-            .bind(&row.order.name)
-            .bind(row.order.product.as_bytes().to_vec())
-            .bind(to_json("an order", &row.order)?)
-            .execute(&mut *connection)
-            .await
-            .map_err(database("writing an order"))?;
-        }
-        sqlx::query(
-            "UPDATE work_order SET passed = ?2, weak = ?3, held = ?4, failed = ?5, failed_unidentified = ?6 WHERE id = ?1",
-        )
-        .bind(row.order.id.as_bytes().to_vec())
-        .bind(i64::from(row.counts.passed))
-        .bind(i64::from(row.counts.weak))
-        .bind(i64::from(row.counts.held))
-        .bind(i64::from(row.counts.failed))
-        .bind(i64::from(row.counts.failed_unidentified))
-        .execute(&mut *connection)
-        .await
-        .map_err(database("writing an order's counts"))?;
-    }
-    Ok(())
-}
-
-async fn operators(
-    connection: &mut SqliteConnection,
-    state: &Layer,
-    dirty: &Dirty,
-) -> Result<(), JournalError> {
-    for row in dirty
-        .operators
-        .iter()
-        .filter_map(|id| state.operators.get(id))
-    {
-        sqlx::query(
-            "INSERT INTO operator (id, name, role, token_sha256, added_at_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )
-        .bind(&row.id)
-        .bind(&row.name)
-        .bind(&row.role)
-        .bind(&row.token_sha256[..])
-        .bind(signed(row.added_at_ms))
-        .execute(&mut *connection)
-        .await
-        .map_err(database("writing an operator"))?;
-    }
-    Ok(())
+fn unit_state(row: &UnitRow) -> impl Serialize + '_ {
+    let unit = &row.unit;
+    (
+        unit.device_id,
+        unit.state.name(),
+        row.counted.map(RunResult::name),
+        unit.consecutive_failures,
+        unit.changed_at_ms,
+    )
 }

@@ -88,7 +88,9 @@ impl<'a> View<'a> {
                 && row.unit.state != UnitState::Scrapped
         };
         let here = self.draft.units.values().chain(self.base.units.values());
-        if let Some(row) = here.flatten().find(holds) {
+        // A unit that this request changed is in both layers; the draft's word is the newer one.
+        let newest = |row: &UnitRow| self.unit(row.unit.device_id).filter(holds);
+        if let Some(row) = here.flatten().filter(holds).find_map(newest) {
             return Some(row.unit.device_id);
         }
         // What the database says of a unit counts only where nothing newer is in memory.

@@ -16,10 +16,9 @@ use super::model::{Committed, Operator};
 use super::prefetch::prefetch;
 use super::prepared::Prepared;
 use super::request::{CommitRequest, Reply, Request};
-use super::row::signed;
 use super::rules;
 use super::state::{Dirty, Layer};
-use super::store::{self, EntryRow, UnitEventRow};
+use super::store::{self, Entries};
 use super::view::View;
 use crate::audit::{Checkpoint, CheckpointSigner, Frontier, Leaf, VerifierKey, leaf_hash};
 use crate::record::Change;
@@ -187,8 +186,7 @@ impl Writer {
         let mut leaves = Leaves {
             clock: self.clock,
             wall_ms: now_ms,
-            entries: Vec::with_capacity(requests.len()),
-            events: Vec::new(),
+            entries: Entries::from(frontier.size()),
         };
         for request in requests {
             let mut view = View::new(&self.state, &facts, now_ms);
@@ -200,7 +198,7 @@ impl Writer {
                         reply: request.reply,
                         first_leaf: frontier.size(),
                     });
-                    leaves.append(&mut frontier, request.changes);
+                    leaves.append(&mut frontier, &request.changes);
                 }
                 Err(refusal) => refused.push((request.reply, Some(refusal))),
             }
@@ -234,38 +232,17 @@ impl Writer {
             root: frontier.root(),
         };
         let note = checkpoint.sign(&self.key, &self.signer)?.to_string();
-        let connection = &mut self.connection;
-        begin_with_head(connection, frontier, &note).await?;
-        store::entries(connection, leaves.entries, leaves.events).await?;
-        store::rows(connection, &self.state, dirty).await?;
-        sqlx::query("COMMIT")
-            .execute(connection)
-            .await
-            .map_err(database("committing a transaction"))?;
+        let head = (frontier, note.as_str());
+        store::write(
+            &mut self.connection,
+            head,
+            leaves.entries,
+            &self.state,
+            dirty,
+        )
+        .await?;
         Ok(note.into())
     }
-}
-
-/// Begins a transaction and stores in it the tree head, for opening, and its checkpoint, for ever: three statements in one call,
-/// because a call costs more than a statement.
-pub(super) async fn begin_with_head(
-    connection: &mut SqliteConnection,
-    frontier: &Frontier,
-    note: &str,
-) -> Result<(), JournalError> {
-    sqlx::query(
-        "BEGIN IMMEDIATE; \
-         INSERT INTO tree_head (id, tree_size, frontier, note) VALUES (1, ?1, ?2, ?3) \
-         ON CONFLICT (id) DO UPDATE SET tree_size = excluded.tree_size, frontier = excluded.frontier, note = excluded.note; \
-         INSERT INTO checkpoint (tree_size, note) VALUES (?1, ?3)",
-    )
-    .bind(signed(frontier.size()))
-    .bind(frontier.to_bytes())
-    .bind(note)
-    .execute(connection)
-    .await
-    .map_err(database("beginning a transaction with the tree head"))?;
-    Ok(())
 }
 
 /// Carries out a request on its view, all of it or, by the error, nothing.
@@ -287,12 +264,11 @@ fn judge(
 struct Leaves {
     clock: LeafClock,
     wall_ms: u64,
-    entries: Vec<EntryRow>,
-    events: Vec<UnitEventRow>,
+    entries: Entries,
 }
 
 impl Leaves {
-    fn append(&mut self, frontier: &mut Frontier, changes: Vec<Prepared>) {
+    fn append(&mut self, frontier: &mut Frontier, changes: &[Prepared]) {
         for prepared in changes {
             let (kind, run) = (prepared.change.kind(), prepared.change.run());
             let leaf = Leaf {
@@ -304,28 +280,17 @@ impl Leaves {
                 device_id: prepared.change.device_id(),
                 commitment: prepared.commitment,
             };
-            let index = frontier.size();
+            let leaf = leaf.encode();
+            frontier.append(leaf_hash(&leaf));
+            self.entries
+                .push(run, &leaf, &prepared.salt, &prepared.body);
             if let Change::UnitQuarantined { device_id, .. }
             | Change::CloneAlarm { device_id, .. }
             | Change::UnitReleased { device_id, .. }
             | Change::UnitScrapped { device_id, .. } = &prepared.change
             {
-                self.events.push(UnitEventRow {
-                    index,
-                    kind,
-                    device_id: device_id.0.as_bytes().to_vec(),
-                    run,
-                });
+                self.entries.push_event(kind, *device_id, run);
             }
-            let leaf = leaf.encode();
-            frontier.append(leaf_hash(&leaf));
-            self.entries.push(EntryRow {
-                index,
-                run,
-                leaf,
-                salt: prepared.salt,
-                body: prepared.body,
-            });
         }
     }
 }

@@ -170,8 +170,9 @@ async fn a_serial_belongs_to_one_living_unit_of_a_product() {
         .await
         .unwrap();
     assert_eq!(journal.units_by_serial("A1").await.unwrap().len(), 2);
-    journal.commit(vec![scrap(1)]).await.unwrap();
-    journal.commit(on_unit(order_id, "A1", 4).1).await.unwrap();
+    let mut exchange = vec![scrap(1)];
+    exchange.extend(on_unit(order_id, "A1", 4).1);
+    journal.commit(exchange).await.unwrap();
     let found = journal
         .unit_by_serial(product_id, "A1")
         .await
