@@ -74,10 +74,19 @@ fn run_part(part: u64) {
         return;
     }
     let home = new_home();
+    let (mut seeds, mut killed) = (0, 0);
     for seed in (part..SEEDS).step_by(usize::try_from(PARTS).unwrap()) {
         let seeded = std::panic::catch_unwind(|| run_seed(home.path(), seed));
-        assert!(seeded.is_ok(), "failed with KEYLINE_SEED={seed}");
+        let Ok(was_killed) = seeded else {
+            panic!("failed with KEYLINE_SEED={seed}")
+        };
+        seeds += 1;
+        killed += u32::from(was_killed);
     }
+    assert!(
+        killed * 10 >= seeds * 7,
+        "most stations were killed in the middle: {killed} of {seeds}"
+    );
 }
 
 fn new_home() -> tempfile::TempDir {
@@ -119,7 +128,8 @@ fn new_home() -> tempfile::TempDir {
     home
 }
 
-fn run_seed(home: &Path, seed: u64) {
+/// Kills a station at the seed's moment and has another finish the unit. `true` where the first was killed before its own end.
+fn run_seed(home: &Path, seed: u64) -> bool {
     let home = &home.join("home");
     let mut random = SmallRng::seed_from_u64(seed);
     let kill_frame = random.random_range(0..=FRAMES);
@@ -205,8 +215,16 @@ fn run_seed(home: &Path, seed: u64) {
     let shown = ok(keyline(home, &["pin", "show", &device_id, "--json"]));
     let pins = events(&shown, "pin");
     assert_eq!(pins.len(), 1, "{shown:?}");
-    assert_eq!(pins[0]["pin"]["state"], "active", "{shown:?}");
+    assert_eq!(pins[0]["state"], "active", "{shown:?}");
+    let history: Vec<_> = pins[0]["history"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(history, ["claimed", "pinned"], "one history");
     unit.with_chip(|chip| assert!(chip.flash.violations().is_empty()));
+    first.status.code().is_none()
 }
 
 fn point_slot_at(home: &Path, path: &Path) {
