@@ -14,6 +14,7 @@ use crate::journal::JournalError;
 use crate::line::LineError;
 use crate::link::ImageError;
 use crate::operator::OperatorError;
+use crate::record::{Failure, FailureCode};
 use crate::registry::RegistryError;
 use crate::socket::SocketError;
 
@@ -50,7 +51,7 @@ pub enum CommandError {
     #[error("there is no agent for this chip")]
     Image(#[from] ImageError),
     /// Nothing of that name.
-    #[error("expected the name or id of a {what}, found no {what} \"{name}\"")]
+    #[error("expected {} {what}'s name or id, found no {what} \"{name}\"", article(.what))]
     Unknown {
         /// `product`, `order`, `unit` or `pin`.
         what: &'static str,
@@ -96,6 +97,9 @@ pub enum CommandError {
     /// The line stopped.
     #[error(transparent)]
     Line(#[from] LineError),
+    /// The work order takes no unit.
+    #[error("{}", .0.message)]
+    Order(Failure),
     /// The arguments contradict each other.
     #[error("{message}")]
     Usage {
@@ -119,6 +123,10 @@ pub enum CommandError {
         #[source]
         source: std::io::Error,
     },
+}
+
+fn article(noun: &str) -> &'static str {
+    if noun == "order" { "an" } else { "a" }
 }
 
 const fn permit_name(permit: Permit) -> &'static str {
@@ -147,6 +155,10 @@ impl CommandError {
                 ExitCode::NotReady
             }
             Self::PermitMissing { .. } => ExitCode::NotAllowed,
+            Self::Order(failure) if matches!(failure.code, FailureCode::OrderClosed) => {
+                ExitCode::Usage
+            }
+            Self::Order(_) => ExitCode::NotReady,
         }
     }
 
@@ -173,6 +185,7 @@ impl CommandError {
             Self::Reason { .. } => "reason",
             Self::Slot { .. } => "slot",
             Self::Socket(_) => "socket",
+            Self::Order(failure) | Self::Line(LineError::NotReady(failure)) => failure.code.name(),
             Self::Line(_) => "line",
             Self::Usage { .. } => "usage",
             Self::NotReady { .. } => "not-ready",
@@ -205,6 +218,7 @@ impl CommandError {
             Self::Socket(error) => error.next(),
             Self::Usage { .. } => "See `keyline help`.",
             Self::Line(error) => return error.next(),
+            Self::Order(failure) => return failure.next.clone(),
             Self::NotReady { next, .. } => next,
             Self::System { .. } => "Run `keyline doctor`.",
         }

@@ -13,6 +13,7 @@ mod feasible;
 mod log;
 mod lower;
 mod name;
+mod output;
 mod product_arguments;
 mod provision;
 mod read;

@@ -17,7 +17,7 @@ use crate::journal::Idempotency;
 use crate::line::{self, BenchSource, Line, LineParts, Slot, UnitSource};
 use crate::link::{AgentImage, ProbeTarget, SerialTarget, Target};
 use crate::operator::Principal;
-use crate::record::{Order, OrderState, Product};
+use crate::record::{Failure, FailureCode, Order, OrderState, Product};
 use crate::stop::Stop;
 
 /// The most events that are stored under an idempotency key: the ends of so many units.
@@ -140,6 +140,14 @@ async fn conduct(
 ) -> Result<Summary, CommandError> {
     let order = order_named(app.journal(), &request.order).await?;
     let configured = chosen_slots(app, &request.slots)?;
+    if request.serial.is_some() && configured.len() > 1 {
+        return Err(CommandError::Usage {
+            message: format!(
+                "expected --slot with --serial on a station of {} slots: the unit that was scanned is in one of them",
+                configured.len()
+            ),
+        });
+    }
     let numbers: Vec<u16> = configured.iter().map(|slot| slot.number).collect();
     let guard = take_slots(app, &numbers)?;
     let line = line_of(app, principal, order, Arc::clone(&sink), stop).await?;
@@ -213,12 +221,13 @@ pub(super) async fn line_of(
     stop: Stop,
 ) -> Result<Line, CommandError> {
     if order.state == OrderState::Closed {
-        return Err(CommandError::Usage {
-            message: format!(
+        return Err(CommandError::Order(Failure::new(
+            FailureCode::OrderClosed,
+            format!(
                 "expected an open work order, order {} is closed",
                 order.name
             ),
-        });
+        )));
     }
     let counts = app
         .journal()
@@ -227,13 +236,13 @@ pub(super) async fn line_of(
         .unwrap_or_default();
     let places = order.quantity.saturating_sub(counts.finished());
     if places == 0 {
-        return Err(CommandError::NotReady {
-            message: format!(
+        return Err(CommandError::Order(Failure::new(
+            FailureCode::OrderFilled,
+            format!(
                 "order {} is for {} units, and all of them are finished",
                 order.name, order.quantity
             ),
-            next: crate::record::FailureCode::OrderFilled.next().to_owned(),
-        });
+        )));
     }
     let product = app
         .journal()

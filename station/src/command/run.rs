@@ -9,11 +9,10 @@ use clap::{CommandFactory, Parser};
 
 use super::arguments::{Arguments, GlobalArguments};
 use super::lower::{Action, lower};
+use super::output::Output;
 use super::{CommandError, Request, demo, doctor, execute, log, read};
 use crate::app::{self, App, AppError};
-use crate::event::{
-    AnswerStyle, ErrorBody, Event, EventSink, HumanSink, JsonSink, Summary, Terminal,
-};
+use crate::event::{AnswerStyle, ErrorBody, Event, EventSink, JsonSink, Summary};
 use crate::exit::ExitCode;
 use crate::home::{self, HomeError};
 use crate::journal::JournalReader;
@@ -43,7 +42,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let action = lower(command, global.home.clone());
     let style = action.as_ref().map_or(AnswerStyle::Detail, answer_style);
-    let sink = sink(&global, style, &stop);
+    let output = Output::new(&global, style, &stop);
+    let sink = Arc::clone(&output.sink);
     if !hardening.complete() {
         sink.emit(Event::Warning {
             message: "the system would write a core dump of this process, with whatever it holds"
@@ -73,28 +73,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         .unwrap_or_else(|error| execute::failed(&error, sink.as_ref(), begun));
     let exit_code = summary.exit_code;
     sink.emit(Event::Summary(summary));
-    exit_code
+    output.exit_code(exit_code)
 }
 
 fn answer_style(action: &Action) -> AnswerStyle {
     match action {
         Action::Request(request) if request.is_list() => AnswerStyle::Table,
         _ => AnswerStyle::Detail,
-    }
-}
-
-fn sink(global: &GlobalArguments, style: AnswerStyle, stop: &Stop) -> Arc<dyn EventSink> {
-    let stop = stop.clone();
-    if global.json {
-        Arc::new(JsonSink::new(std::io::stdout(), stop))
-    } else {
-        Arc::new(HumanSink::new(
-            std::io::stdout(),
-            std::io::stderr(),
-            Terminal::detect(),
-            style,
-            stop,
-        ))
     }
 }
 
@@ -178,12 +163,14 @@ impl Context {
         let path = app.home().path().to_owned();
         self.sink.emit(Event::Notice {
             message: format!(
-                "Made a station at {}.\n  station   {} ({})\n  audit log {}\n  operator  administrator, token in {}\n\nThe audit log's key is a file: fine to try things out; for a factory keep it in a token.\nNext: `keyline doctor`, then `keyline product add`.",
+                "Made a station at {}.\n  station   {} ({})\n  audit log {}\n  operator  administrator, token in {}\n\nThe audit log's key is a file: fine to try things out; for a factory keep it in a token.\n{}Next:\n  keyline --home {home} doctor\n  keyline --home {home} product add --help",
                 path.display(),
                 app.home().config().station.name,
                 app.home().station(),
                 app.journal().verifier_key(),
                 created.token_file.display(),
+                no_slot(&app),
+                home = path.display(),
             ),
         });
         let mut summary = Summary::without_units(ExitCode::Success, execute::elapsed_ms(begun));
@@ -297,6 +284,18 @@ pub(super) async fn close(app: Arc<App>) -> Result<(), CommandError> {
         },
         None => Ok(()),
     }
+}
+
+/// A station without slots runs no unit: better hear of it now than from `provision`.
+fn no_slot(app: &App) -> String {
+    if !app.home().config().slots.is_empty() {
+        return String::new();
+    }
+    let config = app.home().path().join(home::CONFIG_FILE);
+    format!(
+        "It has no slot yet: add one to {} for each fixture position, for instance\n  [[slot]]\n  number = 1\n  link = \"probe:1366:1015:000683012345\"\n",
+        config.display()
+    )
 }
 
 fn warn_of_interrupted(app: &App, sink: &dyn EventSink) {

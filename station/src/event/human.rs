@@ -217,8 +217,12 @@ fn milliseconds(milliseconds: u64) -> String {
 
 fn totals(summary: &Summary) -> String {
     let mut text = format!(
-        "{} units: {} passed, {} failed, {} held",
-        summary.units, summary.passed, summary.failed, summary.held
+        "{} {}: {} passed, {} failed, {} held",
+        summary.units,
+        if summary.units == 1 { "unit" } else { "units" },
+        summary.passed,
+        summary.failed,
+        summary.held
     );
     if summary.weak > 0 {
         text.push_str(&format!(

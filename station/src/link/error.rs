@@ -8,7 +8,7 @@ use keyline_protocol::identity::Platform;
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// Nothing answers to the selector.
-    #[error("expected a debug probe at {selector}, found none")]
+    #[error("expected a debug probe or a serial port at {selector}, found none")]
     ProbeNotFound {
         /// The selector in the slot's configuration.
         selector: String,

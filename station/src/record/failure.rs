@@ -49,10 +49,10 @@ macro_rules! failure_codes {
 }
 
 failure_codes! {
-    /// No probe answers to the slot's selector.
-    ProbeNotFound = "probe-not-found", StopLine, "Check the probe's USB cable and the slot's selector in the configuration, then run `keyline doctor`.";
-    /// Another process has the probe.
-    ProbeBusy = "probe-busy", StopLine, "Close the other program that uses this probe, then run again.";
+    /// No probe or serial port answers to the slot's selector.
+    ProbeNotFound = "probe-not-found", StopLine, "Check the cable of the probe or port and the slot's link in the configuration, then run `keyline doctor`.";
+    /// Another process has the probe or serial port.
+    ProbeBusy = "probe-busy", StopLine, "Close the other program that uses this probe or port, then run again.";
     /// The probe works, but no unit answers behind it.
     UnitNotConnected = "unit-not-connected", Retry, "Seat the unit in the fixture, check its power and cable, then run again.";
     /// The connection was lost in the middle.

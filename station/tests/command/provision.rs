@@ -106,11 +106,11 @@ fn what_can_not_begin_is_refused_and_runs_nothing() {
     station.run(&["provision", "--order", "WO-1"]).good();
     station
         .run(&["provision", "--order", "WO-1"])
-        .refused(3, "not-ready");
+        .refused(3, "order-filled");
     station.run(&["order", "close", "WO-1"]).good();
     station
         .run(&["provision", "--order", "WO-1"])
-        .refused(2, "usage");
+        .refused(2, "order-closed");
     station
         .run(&["order", "close", "WO-1"])
         .refused(2, "refused");
@@ -262,7 +262,7 @@ fn people_get_words_on_standard_error_and_answers_on_standard_output() {
     let words = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        words.starts_with("error: expected the name or id of a unit")
+        words.starts_with("error: expected a unit's name or id")
             && words.contains("\n  next: "),
         "{words}"
     );

@@ -36,9 +36,9 @@ pub(super) async fn run(home: &Path, sink: &dyn EventSink) -> Result<Summary, Co
             tell(outside::slot(slot).await);
         }
         if config.slots.is_empty() {
-            tell(warn(
+            tell(fail(
                 "slots",
-                "the configuration has no slot".to_owned(),
+                "expected at least one slot in the configuration, found none".to_owned(),
                 "Add a [[slot]] with its number and link before provisioning.",
             ));
         }
