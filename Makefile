@@ -25,12 +25,17 @@ test: tools-test lint ## Everything that is checked, on real servers and emulate
 	cargo nextest run --workspace
 	cargo test --doc --workspace --quiet
 	device-agent/firmware/build.sh check
+	cd device-agent/firmware
+	cargo nextest run --package keyline-firmware-bench --package keyline-firmware-builder
 
 lint: tools-test
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
-	cargo deny --log-level warn check bans licenses sources
+	cargo deny --log-level error check bans licenses sources
+	cd device-agent/firmware
+	cargo fmt --all --check
+	cargo clippy --package keyline-firmware-bench --package keyline-firmware-builder --all-targets -- -D warnings
 
 bench: tools-test ## Figures, as ratios in one run; nothing is asserted on time.
 	scripts/bench.sh

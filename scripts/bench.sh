@@ -3,3 +3,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo bench --quiet --package keyline-station --bench line -- "$@"
+if [ $# -eq 0 ]; then
+    cargo bench --quiet --package keyline-station --bench stores
+    echo
+    echo "== what a unit costs its chip (modelled, nRF51822 at 16 MHz)"
+    (cd device-agent/firmware && cargo run --quiet --release --package keyline-firmware-bench)
+fi

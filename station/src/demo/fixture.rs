@@ -92,7 +92,7 @@ impl UnitSource for QemuFixture {
         let started = qemu::Unit::start(qemu::UnitOptions::new(device_id));
         let target: Box<dyn Target> = match started {
             Ok(unit) => {
-                let target = ProbeTarget::new(&unit.selector());
+                let target = ProbeTarget::new(unit.selector());
                 self.unit = Some(unit);
                 Box::new(target)
             }

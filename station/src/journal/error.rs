@@ -156,7 +156,8 @@ impl JournalError {
     #[must_use]
     pub const fn failure_code(&self) -> Option<FailureCode> {
         match self {
-            Self::UnitSetApart {
+            Self::ScrappedForGood(_)
+            | Self::UnitSetApart {
                 state: UnitState::Scrapped,
                 ..
             } => Some(FailureCode::Scrapped),
@@ -165,6 +166,7 @@ impl JournalError {
             Self::UnitBusy { .. } => Some(FailureCode::UnitBusy),
             Self::SerialMismatch { .. } => Some(FailureCode::SerialMismatch),
             Self::OrderFilled { .. } => Some(FailureCode::OrderFilled),
+            Self::NoOpenOrder(_) => Some(FailureCode::OrderClosed),
             _ => None,
         }
     }

@@ -67,15 +67,8 @@ pub(super) struct CloneFound {
 /// The journal refuses what contradicts what it knows: that is the unit's trouble, or the order's. Anything else is the journal's own.
 impl From<JournalError> for RunError {
     fn from(error: JournalError) -> Self {
-        let code = match &error {
-            JournalError::UnitSetApart { .. } => FailureCode::Quarantined,
-            JournalError::ScrappedForGood(_) => FailureCode::Scrapped,
-            JournalError::UnitBusy { .. } => FailureCode::UnitBusy,
-            JournalError::SerialMismatch { .. } => FailureCode::SerialMismatch,
-            JournalError::OtherDevice { .. } => FailureCode::DeviceIdMismatch,
-            JournalError::OrderFilled { .. } => FailureCode::OrderFilled,
-            JournalError::NoOpenOrder(_) => FailureCode::OrderClosed,
-            _ => return Self::Fatal(error.into()),
+        let Some(code) = error.failure_code() else {
+            return Self::Fatal(error.into());
         };
         Failure::new(code, error.to_string()).into()
     }

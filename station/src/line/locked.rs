@@ -7,7 +7,8 @@ use super::recorder::Recorder;
 use super::walk::Finished;
 use crate::journal::Unit;
 use crate::record::{
-    Evidence, Failure, FailureCode, LockPolicyName, ProtectionStrength, RunResult, Step, UnitState,
+    Evidence, Failure, FailureCode, LockPolicyName, Pin, ProtectionStrength, RunResult, Step,
+    UnitState,
 };
 use crate::steps::Attached;
 
@@ -50,7 +51,7 @@ fn complete(line: &Line, recorder: &mut Recorder<'_>, unit: &Unit) -> Result<Fin
     let pin = line
         .wait(line.registry.pin_of(unit.device_id))
         .map_err(|error| super::clones::from_registry(error, [0; 32]))?;
-    let Some(pin) = pin.filter(|pin| pin.is_active()) else {
+    let Some(pin) = pin.filter(Pin::is_active) else {
         return Err(unknown(
             "the unit is locked, and the registry has no active pin for the device id that its serial stands for",
         ));

@@ -90,8 +90,8 @@ fn run(
     let format = line.product.serial_format.as_deref();
     let scanned = serial_number::check(format, serial.as_deref());
     // A text that is no serial is told, but does not get into the journal.
-    let recorded = serial.filter(|_| scanned.is_ok());
-    let mut recorder = Recorder::begin(line, slot, recorded)?;
+    let sound_serial = serial.filter(|_| scanned.is_ok());
+    let mut recorder = Recorder::begin(line, slot, sound_serial)?;
     let span = tracing::info_span!("run", run.id = %recorder.run, slot);
     let _entered = span.enter();
     let walked = match scanned {
