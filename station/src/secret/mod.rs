@@ -2,14 +2,15 @@
 //!
 //! - [`Arena`] is memory that is not swapped out (`mlock`), not in a core dump (`MADV_DONTDUMP`) and wiped when it is let go of. Keys
 //!   that wait lie there and nowhere else.
-//! - [`on_wiped_memory`] runs the making of a key: what the libraries free while they work is wiped at once, and so is the stack that
-//!   they used.
+//! - [`on_wiped_memory`] runs the making of a key: what the libraries free while they work is wiped at once, and so are the stack
+//!   and the vector registers that they used.
 //! - [`harden_process`] makes the whole process one that is never dumped.
 //!
 //! What this can't do: keep a key from somebody who can read a running process's memory, such as root.
 
 mod arena;
 mod heap;
+mod registers;
 mod stack;
 
 use rustix::process::{
@@ -25,6 +26,7 @@ pub use heap::WipingAllocator;
 pub fn on_wiped_memory<R>(work: impl FnOnce() -> R) -> R {
     let result = heap::wiping(|| stack::call(work));
     stack::wipe();
+    registers::wipe();
     result
 }
 

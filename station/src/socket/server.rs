@@ -1,5 +1,6 @@
 //! The owner's side: takes requests of other processes while the owner lives.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,8 +69,10 @@ impl Server {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(source) => return Err(failed("removed", source)),
         }
-        // The home lets nobody else in, and the process's umask makes the socket itself private as well.
         let listener = UnixListener::bind(&path).map_err(|source| failed("made", source))?;
+        // The home lets nobody else in; the socket itself doesn't either.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
+            .map_err(|source| failed("made private", source))?;
         let end = Stop::new();
         let task = tokio::spawn(accept(listener, end.clone(), stop, handle));
         Ok(Self { path, end, task })

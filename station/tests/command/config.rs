@@ -130,7 +130,7 @@ fn what_can_not_work_is_refused_by_its_key_or_place() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("at line 14, column"),
+        error.contains("line 18, column 1"),
         "it says where: {error}"
     );
 }
