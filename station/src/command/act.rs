@@ -136,7 +136,7 @@ impl Act<'_> {
         reason: String,
     ) -> Result<(), CommandError> {
         let unit = unit_named(self.app.journal(), name).await?;
-        let reason = lower::checked_reason(reason)?;
+        let reason = lower::checked_reason(&reason)?;
         if unit.state != UnitState::Quarantined {
             return Err(CommandError::Usage {
                 message: format!(
@@ -163,7 +163,7 @@ impl Act<'_> {
         permit: &[Permit],
     ) -> Result<(), CommandError> {
         let unit = unit_named(self.app.journal(), name).await?;
-        let reason = lower::checked_reason(reason)?;
+        let reason = lower::checked_reason(&reason)?;
         require(
             permit,
             Permit::Scrap,
@@ -189,7 +189,7 @@ impl Act<'_> {
         permit: &[Permit],
     ) -> Result<(), CommandError> {
         let unit = unit_named(self.app.journal(), name).await?;
-        let reason = lower::checked_reason(reason)?;
+        let reason = lower::checked_reason(&reason)?;
         require(
             permit,
             Permit::Revoke,

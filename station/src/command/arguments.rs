@@ -43,8 +43,12 @@ pub(super) struct Arguments {
 /// What every command takes.
 #[derive(Args, Debug)]
 pub(super) struct GlobalArguments {
-    /// The station's home [default: $XDG_STATE_HOME/keyline, else /var/lib/keyline]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        help = "The station's home [default: $XDG_STATE_HOME/keyline, else /var/lib/keyline]"
+    )]
     pub(super) home: Option<PathBuf>,
     /// Write JSON Lines to standard output: one event a line, the last one a summary
     #[arg(long, global = true)]

@@ -193,7 +193,7 @@ fn unit(command: UnitCommand) -> Result<Request, CommandError> {
         UnitCommand::Show { unit } => Request::UnitShow { unit },
         UnitCommand::Release { unit, reason } => Request::UnitRelease {
             unit,
-            reason: checked_reason(reason)?,
+            reason: checked_reason(&reason)?,
         },
         UnitCommand::Scrap {
             unit,
@@ -201,7 +201,7 @@ fn unit(command: UnitCommand) -> Result<Request, CommandError> {
             permit,
         } => Request::UnitScrap {
             unit,
-            reason: checked_reason(reason)?,
+            reason: checked_reason(&reason)?,
             permit,
         },
         UnitCommand::Rework {
@@ -210,7 +210,7 @@ fn unit(command: UnitCommand) -> Result<Request, CommandError> {
             permit,
         } => Request::UnitRework {
             unit,
-            reason: checked_reason(reason)?,
+            reason: checked_reason(&reason)?,
             permit,
         },
     })
@@ -232,7 +232,7 @@ fn unit_state(name: &str) -> Option<UnitState> {
 }
 
 /// Checks that a reason says something and is one line: it stands in the audit log for ever.
-pub(super) fn checked_reason(reason: String) -> Result<String, CommandError> {
+pub(super) fn checked_reason(reason: &str) -> Result<String, CommandError> {
     let got = reason.trim().chars().count();
     if (3..=200).contains(&got) && !reason.chars().any(char::is_control) {
         Ok(reason.trim().to_owned())

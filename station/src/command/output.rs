@@ -38,27 +38,26 @@ impl Output {
     /// The exit code of a command that ended with this one, after everything was written.
     ///
     /// A reader that went away has what it wanted, as `head` does; an output that can't be written is told and is no success.
-    pub(super) fn exit_code(self, code: ExitCode) -> ExitCode {
-        let lost = Arc::into_inner(self.lost).and_then(OnceLock::into_inner);
-        match lost {
-            Some(source) if source.kind() != ErrorKind::BrokenPipe => {
-                let error = CommandError::System {
-                    doing: "write its output",
-                    source,
-                };
-                let body = error.body();
-                // Standard error is the last place to say it.
-                let _ = writeln!(
-                    io::stderr(),
-                    "error: {}\n  next: Make room where the output goes, then ask again: what was done stays done.",
-                    body.message
-                );
-                match code {
-                    ExitCode::Success | ExitCode::Interrupted => error.exit_code(),
-                    worse => worse,
-                }
-            }
-            _ => code,
+    pub(super) fn exit_code(&self, code: ExitCode) -> ExitCode {
+        let lost = self.lost.get();
+        let Some(lost) = lost.filter(|error| error.kind() != ErrorKind::BrokenPipe) else {
+            return code;
+        };
+        let error = CommandError::System {
+            doing: "write its output",
+            source: lost
+                .raw_os_error()
+                .map_or_else(|| lost.kind().into(), io::Error::from_raw_os_error),
+        };
+        // Standard error is the last place to say it.
+        let _ = writeln!(
+            io::stderr(),
+            "error: {}\n  next: Make room where the output goes, then ask again: what was done stays done.",
+            error.body().message
+        );
+        match code {
+            ExitCode::Success | ExitCode::Interrupted => error.exit_code(),
+            worse => worse,
         }
     }
 }

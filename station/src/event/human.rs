@@ -225,10 +225,10 @@ fn totals(summary: &Summary) -> String {
         summary.held
     );
     if summary.weak > 0 {
-        text.push_str(&format!(
-            ", {} weak (counted apart: not a full PASS)",
+        text = format!(
+            "{text}, {} weak (counted apart: not a full PASS)",
             summary.weak
-        ));
+        );
     }
     format!("{text}; {}", milliseconds(summary.elapsed_ms))
 }
@@ -262,7 +262,7 @@ impl<A: Write + Send, W: Write + Send> EventSink for HumanSink<A, W> {
                     printable_lines(&check.found)
                 );
                 if !check.next.is_empty() {
-                    line.push_str(&format!("\n        next: {}", printable(&check.next)));
+                    line = format!("{line}\n        next: {}", printable(&check.next));
                 }
                 state.say(&line);
             }

@@ -29,18 +29,17 @@ impl Progress {
             (*slot, bar)
         });
         let slots = slot_bars.collect();
-        let all = match units {
-            Some(units) => {
-                let bar = bars.add(ProgressBar::new(units));
-                bar.set_style(style("{prefix:>8} [{bar:18}] {pos} of {len}  {elapsed}"));
-                bar
-            }
-            None => {
-                let bar = bars.add(ProgressBar::no_length());
-                bar.set_style(style("{prefix:>8} {pos} done  {elapsed}"));
-                bar
-            }
+        let (bar, template) = if let Some(units) = units {
+            let template = "{prefix:>8} [{bar:18}] {pos} of {len}  {elapsed}";
+            (ProgressBar::new(units), template)
+        } else {
+            (
+                ProgressBar::no_length(),
+                "{prefix:>8} {pos} done  {elapsed}",
+            )
         };
+        let all = bars.add(bar);
+        all.set_style(style(template));
         all.set_prefix("units");
         Self { bars, all, slots }
     }

@@ -15,6 +15,10 @@ pub(super) fn call<R>(work: impl FnOnce() -> R) -> R {
 
 /// Overwrites the stack below the caller's frame.
 #[inline(never)]
+#[expect(
+    clippy::large_stack_arrays,
+    reason = "the stack is what is wiped; threads have 2 MiB"
+)]
 pub(super) fn wipe() {
     let mut area = [0_u8; WIPED_LENGTH];
     // Without the black box the compiler could see that nobody reads the area and leave it out.

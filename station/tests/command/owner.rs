@@ -1,6 +1,7 @@
 //! One process owns a home; the commands of others go through its socket.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, ChildStdout, Stdio};
 
@@ -65,7 +66,6 @@ fn commands_of_others_go_through_the_owner() {
     let station = Station::with_order(1_000_000);
     let owner = Owner::start(&station);
     let socket = station.home().join("keyline.sock");
-    use std::os::unix::fs::PermissionsExt;
     assert_eq!(
         std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777,
         0o600
