@@ -1,7 +1,7 @@
 //! The command line: what can be asked for, who may ask, and what is answered.
 //!
-//! What is typed ([`arguments`]) becomes what is wanted ([`Request`]), which is carried out here or by the process that owns the home
-//! ([`run`]). Questions are in [`read`], changes in [`act`].
+//! What is typed (`arguments`) becomes what is wanted ([`Request`]), which is carried out here or by the process that owns the home
+//! ([`run()`]). Questions are in `read`, changes in `act`.
 
 mod act;
 mod arguments;
