@@ -60,7 +60,8 @@ fn a_cable_pulled_in_each_step_is_told_and_the_next_run_passes() {
         assert_eq!(
             event.step,
             Some(furthest_without_unit(reached)),
-            "{context}"
+            "{context}: {:?}",
+            event.error
         );
         unit.cable(true).unwrap();
         let event = run(&bench, &unit);
