@@ -3,6 +3,7 @@
 
 mod error;
 mod init;
+mod recovery;
 mod slots;
 
 use std::path::Path;
@@ -43,7 +44,7 @@ impl App {
         let signer = FileSigner::open(&home.resolve(&home.config().audit.key_file))
             .map_err(|source| AppError::AuditKey { source })?;
         let journal = open_journal(&home, CheckpointSigner::File(signer)).await?;
-        let interrupted = journal.recover().await?;
+        let interrupted = recovery::conclude(&journal).await?;
         let started = Change::Started {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             boot_id: boot_id(),
@@ -108,7 +109,7 @@ impl App {
         &self.busy_slots
     }
 
-    /// The runs that were found interrupted when the home was opened.
+    /// The runs that were found interrupted when the home was opened, but for those whose unit a later run has taken over.
     #[must_use]
     pub fn interrupted(&self) -> &[InterruptedRun] {
         &self.interrupted

@@ -125,7 +125,11 @@ fn replay(key: &str, stored: &str, sink: &dyn EventSink) -> Result<Summary, Comm
             "This was done before with the idempotency key {key:?}: here is its result."
         ),
     });
-    for event in stored.events {
+    for mut event in stored.events {
+        // No unit was touched this time: whoever reads only this line must see that.
+        if let Event::Unit(unit) = &mut event {
+            unit.already = true;
+        }
         sink.emit(event);
     }
     Ok(stored.summary)
@@ -153,7 +157,7 @@ async fn conduct(
     let line = line_of(app, principal, order, Arc::clone(&sink), stop).await?;
     let slots = configured
         .into_iter()
-        .map(|slot| bench_slot(slot, &line.image, request.serial.clone()))
+        .map(|slot| bench_slot(slot, &line, request.serial.clone()))
         .collect();
     let runs_max = match (&request.serial, request.count) {
         (Some(_), _) => 1,
@@ -305,12 +309,12 @@ fn keep_keys(app: &App, product: &Product, sink: &dyn EventSink) -> Result<(), C
         .map_err(|error| CommandError::App(error.into()))
 }
 
-fn bench_slot(config: SlotConfig, image: &AgentImage, serial: Option<String>) -> Slot {
+fn bench_slot(config: SlotConfig, line: &Line, serial: Option<String>) -> Slot {
     let make_target: Box<dyn FnMut() -> Box<dyn Target> + Send> = match config.link {
         LinkSelector::Sim => {
             return Slot {
                 number: config.number,
-                source: crate::demo::simulated(image, serial),
+                source: crate::demo::simulated(&line.image, &line.product, serial),
             };
         }
         LinkSelector::Probe(selector) => Box::new(move || Box::new(ProbeTarget::new(&selector))),
@@ -320,7 +324,7 @@ fn bench_slot(config: SlotConfig, image: &AgentImage, serial: Option<String>) ->
         }
     };
     let source: Box<dyn UnitSource> =
-        Box::new(BenchSource::new(make_target, image.platform, serial));
+        Box::new(BenchSource::new(make_target, line.image.platform, serial));
     Slot {
         number: config.number,
         source,

@@ -88,8 +88,17 @@ pub fn slots(kind: DemoUnit, units: u32, count: u16) -> Vec<Slot> {
     (1..=count).map(slot).collect()
 }
 
-/// The units of a slot whose link is `sim`; `serial` is what was scanned for the first one.
+/// The units of a slot whose link is `sim`; `serial` is what was scanned for the first one. Where the product's units carry labels, so
+/// do the simulated ones.
 #[must_use]
-pub fn simulated(image: &AgentImage, serial: Option<String>) -> Box<dyn UnitSource> {
-    Box::new(simulated::Simulated::new(image, serial))
+pub fn simulated(
+    image: &AgentImage,
+    product: &Product,
+    serial: Option<String>,
+) -> Box<dyn UnitSource> {
+    Box::new(simulated::Simulated::new(
+        image,
+        product.serial_format.clone(),
+        serial,
+    ))
 }

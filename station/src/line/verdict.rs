@@ -57,7 +57,8 @@ pub(super) fn conclude(
 
 fn fail(line: &Line, mut recorder: Recorder<'_>, failure: Failure) -> Result<Ended, LineError> {
     match failure.code {
-        FailureCode::SerialMismatch => {
+        // Neither is this unit's business: it belongs to another serial, or is another order's finished unit.
+        FailureCode::SerialMismatch | FailureCode::UnitOfAnotherOrder => {
             recorder.unbind();
             return end_failed(recorder, UnitState::Failed, failure, Vec::new());
         }
@@ -79,13 +80,19 @@ fn fail(line: &Line, mut recorder: Recorder<'_>, failure: Failure) -> Result<End
             end_failed(recorder, UnitState::Quarantined, failure, consequences)
         }
         Disposition::Retry => {
-            let failed_before = match recorder.device_id() {
-                Some(device_id) if failure.code != FailureCode::Stopped => line
-                    .wait(line.journal.unit(device_id))?
-                    .map_or(0, |unit| unit.consecutive_failures),
-                _ => 0,
+            // Being stopped is nobody's fault, and what could not be identified can't be set apart.
+            let blamed = recorder
+                .device_id()
+                .filter(|_| failure.code != FailureCode::Stopped);
+            let set_apart = match blamed {
+                Some(device_id) => {
+                    let unit = line.wait(line.journal.unit(device_id))?;
+                    let failed_before = unit.map_or(0, |unit| unit.consecutive_failures);
+                    failed_before + 1 >= line.failures_before_quarantine
+                }
+                None => false,
             };
-            if failed_before + 1 < line.failures_before_quarantine {
+            if !set_apart {
                 return end_failed(recorder, UnitState::Failed, failure, Vec::new());
             }
             let consequences = quarantine(&recorder, &failure);
