@@ -26,6 +26,7 @@ mod power;
 mod process;
 mod protection;
 mod search;
+mod second_record;
 mod secrecy;
 mod serial;
 mod wrong_bench;
