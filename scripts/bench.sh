@@ -6,6 +6,9 @@ cargo bench --quiet --package keyline-station --bench line -- "$@"
 if [ $# -eq 0 ]; then
     cargo bench --quiet --package keyline-station --bench stores
     echo
+    echo "== keys a second, each library beside openssl"
+    cargo run --quiet --release --package keyline-station --example key_rates
+    echo
     echo "== what a unit costs its chip (modelled, nRF51822 at 16 MHz)"
     (cd device-agent/firmware && cargo run --quiet --release --package keyline-firmware-bench)
 fi

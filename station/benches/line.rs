@@ -1,6 +1,6 @@
 //! What a unit costs. Each figure stands beside what it is to be compared with, measured in the same run; nothing is asserted.
 //!
-//! `cargo bench --package keyline-station --bench line`, or `make bench`. Arguments choose parts: `throughput`, `slots`, `keys`, `wire`.
+//! `cargo bench --package keyline-station --bench line`, or `make bench`. Arguments choose parts: `throughput`, `slots`, `wire`.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,14 +12,12 @@
 #[path = "../tests/common/mod.rs"]
 mod common;
 
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{Bench, Told, product};
-use keyline_protocol::identity::{Algorithm, DeviceId, LockPolicy, Platform};
-use keyline_station::key_pool::{Library, measure};
+use keyline_protocol::identity::{DeviceId, LockPolicy, Platform};
 use keyline_station::line::{Presented, Slot, UnitSource, provision};
 use keyline_station::link::{AgentImage, ProbeTarget, SimTarget};
 use keyline_station::record::Product;
@@ -32,12 +30,7 @@ fn main() {
         .skip(1)
         .filter(|argument| !argument.starts_with('-'))
         .collect();
-    let parts: [(&str, fn()); 4] = [
-        ("throughput", throughput),
-        ("slots", slots),
-        ("keys", keys),
-        ("wire", wire),
-    ];
+    let parts: [(&str, fn()); 3] = [("throughput", throughput), ("slots", slots), ("wire", wire)];
     for (name, part) in parts {
         if chosen.is_empty() || chosen.iter().any(|wanted| wanted == name) {
             println!("\n== {name}");
@@ -141,60 +134,6 @@ fn slots() {
         "16 slots are worth {:.2} of one   (aim 15.5)",
         16.0 * one.as_secs_f64() / sixteen.as_secs_f64()
     );
-}
-
-fn keys() {
-    for algorithm in Algorithm::ALL {
-        let mut figures: Vec<(String, f64)> = Library::ALL
-            .into_iter()
-            .map(|library| {
-                (
-                    format!("{library:?}"),
-                    measure(library, algorithm, Duration::from_secs(5)).unwrap(),
-                )
-            })
-            .collect();
-        figures.push((
-            "openssl".to_owned(),
-            openssl_keys(algorithm, Duration::from_secs(5)),
-        ));
-        let used = format!("{:?}", Library::fastest(algorithm));
-        for (name, rate) in figures {
-            let mark = if name == used { "  <- the pool" } else { "" };
-            println!(
-                "{:8} {name:12} {rate:9.1} keys/s on one core{mark}",
-                algorithm.name()
-            );
-        }
-    }
-}
-
-/// Keys a second by the `openssl` command, many in one process where it can.
-fn openssl_keys(algorithm: Algorithm, duration: Duration) -> f64 {
-    let arguments: Vec<&str> = match algorithm {
-        Algorithm::P256 => vec![
-            "genpkey",
-            "-algorithm",
-            "EC",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-        ],
-        Algorithm::Rsa2048 => vec!["genrsa", "2048"],
-        Algorithm::Rsa3072 => vec!["genrsa", "3072"],
-    };
-    let begun = Instant::now();
-    let mut made = 0_u32;
-    while begun.elapsed() < duration {
-        let status = Command::new("openssl")
-            .args(&arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .unwrap();
-        assert!(status.success());
-        made += 1;
-    }
-    f64::from(made) / begun.elapsed().as_secs_f64()
 }
 
 fn wire() {

@@ -88,8 +88,11 @@ fn a_finished_unit_fills_no_place_of_another_order() {
     let unit = unit(Platform::Nrf51822, 1);
     bench.run(&unit);
     bench.another_order(|_| {});
-    let event = bench.run(&unit);
-    assert_eq!(code(&event), Some(FailureCode::UnitOfAnotherOrder));
+    // Trying again does not help: the first refusal has not moved the unit to the order.
+    for _ in 0..2 {
+        let event = bench.run(&unit);
+        assert_eq!(code(&event), Some(FailureCode::UnitOfAnotherOrder));
+    }
     assert!(bench.pin(unit.device_id()).unwrap().is_active());
 }
 
@@ -330,4 +333,25 @@ fn a_sealed_unit_refuses_a_second_cloud() {
         (UnitState::Passed, true),
         "the unit is as it was"
     );
+}
+
+#[test]
+fn a_key_that_was_planted_before_the_bench_is_refused() {
+    // Another line, or a thief, had the unit make a key; this one's station and registry know nothing of it.
+    let elsewhere = Bench::for_product(Product {
+        lock_policy: LockPolicy::Open,
+        ..product()
+    });
+    let unit = unit(Platform::Nrf51822, 1);
+    elsewhere.run(&unit);
+    let bench = Bench::for_product(product());
+    let event = bench.run(&unit);
+    assert_eq!(
+        code(&event),
+        Some(FailureCode::KeyUnsuitable),
+        "{:?}",
+        event.error
+    );
+    assert_eq!(event.state, UnitState::Quarantined);
+    assert!(bench.pin(unit.device_id()).is_none());
 }

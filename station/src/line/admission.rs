@@ -8,14 +8,9 @@ use super::places::UnitInHand;
 use super::recorder::Recorder;
 use crate::journal::Unit;
 use crate::record::{DeviceIdText, Failure, FailureCode, UnitState};
-use crate::steps::Identified;
 
 /// Takes the unit in hand, for as long as what is returned lives.
-pub(super) fn take_in_hand(
-    line: &Line,
-    identified: &Identified<'_>,
-) -> Result<UnitInHand, RunError> {
-    let device_id = identified.device_id();
+pub(super) fn take_in_hand(line: &Line, device_id: DeviceId) -> Result<UnitInHand, RunError> {
     line.units_in_hand.take(device_id).ok_or_else(|| {
         let message = format!(
             "expected a unit of its own in each slot, {device_id} is in another slot at this moment"

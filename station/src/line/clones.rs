@@ -44,18 +44,21 @@ pub(super) fn another_key(device_id: DeviceIdText, pin: &Pin, shown: [u8; 32]) -
     }))
 }
 
-/// Raises the alarm where the registry has this key for another unit.
-pub(super) fn refuse_key_of_another(
+/// Whether the registry has this key for this very unit. Where it has it for another one, the alarm is raised.
+pub(super) fn key_is_claimed_for(
     line: &Line,
     device_id: DeviceIdText,
     shown: [u8; 32],
-) -> Result<(), RunError> {
-    let owner = line
+) -> Result<bool, RunError> {
+    let claimed = line
         .wait(line.registry.by_fingerprint(shown))
-        .map_err(|error| from_registry(error, shown))?
-        .map(|pin| pin.device_id)
-        .filter(|owner| *owner != device_id);
-    let Some(owner) = owner else { return Ok(()) };
+        .map_err(|error| from_registry(error, shown))?;
+    let Some(owner) = claimed.map(|pin| pin.device_id) else {
+        return Ok(false);
+    };
+    if owner == device_id {
+        return Ok(true);
+    }
     let message = format!(
         "expected a key of its own in unit {}, it shows the key {} of unit {}",
         device_id.0,

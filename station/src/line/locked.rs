@@ -2,13 +2,13 @@
 //! all. Nothing is erased to find out.
 
 use super::Line;
+use super::admission::{check_unit, take_in_hand};
 use super::error::RunError;
 use super::recorder::Recorder;
 use super::walk::Finished;
 use crate::journal::Unit;
 use crate::record::{
-    Evidence, Failure, FailureCode, LockPolicyName, Pin, ProtectionStrength, RunResult, Step,
-    UnitState,
+    Evidence, Failure, FailureCode, LockPolicyName, ProtectionStrength, RunResult, Step, UnitState,
 };
 use crate::steps::Attached;
 
@@ -32,46 +32,42 @@ pub(super) fn recognise_by_serial(
         )));
     };
     recorder.identified(unit.device_id.0);
-    match unit.state {
-        UnitState::Quarantined => {
-            Err(Failure::new(FailureCode::Quarantined, "the unit is in quarantine").into())
-        }
-        UnitState::Scrapped => {
-            Err(Failure::new(FailureCode::Scrapped, "the unit was scrapped").into())
-        }
-        UnitState::Passed => Ok(finished(RunResult::Passed, true)),
-        UnitState::Weak => Ok(finished(RunResult::Weak, true)),
-        UnitState::Held => Ok(finished(RunResult::Held, true)),
-        UnitState::InProgress | UnitState::Failed => complete(line, recorder, &unit),
+    let _in_hand = take_in_hand(line, unit.device_id.0)?;
+    check_unit(line, recorder, unit.device_id.0)?;
+    if unit.state == UnitState::Held {
+        return Ok(finished(RunResult::Held, true));
     }
+    let weak = pinned_weakly(line, &unit)?;
+    let result = if weak {
+        RunResult::Weak
+    } else {
+        RunResult::Passed
+    };
+    let already = matches!(unit.state, UnitState::Passed | UnitState::Weak);
+    if !already {
+        // The run that was to lock this unit was interrupted. All that it had left to do has happened: the protection is there.
+        recorder.done(
+            Step::Locked,
+            Evidence::Locked {
+                lock_policy: LockPolicyName(line.product.lock_policy),
+                seen_to_hold: Some(true),
+                strength: Some(ProtectionStrength::of(line.product.platform)),
+            },
+        );
+    }
+    Ok(finished(result, already))
 }
 
-/// The run that was to lock this unit was interrupted. All that it had left to do has happened: the protection is there.
-fn complete(line: &Line, recorder: &mut Recorder<'_>, unit: &Unit) -> Result<Finished, RunError> {
-    let pin = line
-        .wait(line.registry.pin_of(unit.device_id))
-        .map_err(|error| super::clones::from_registry(error, [0; 32]))?;
-    let Some(pin) = pin.filter(Pin::is_active) else {
-        return Err(unknown(
-            "the unit is locked, and the registry has no active pin for the device id that its serial stands for",
-        ));
-    };
-    recorder.done(
-        Step::Locked,
-        Evidence::Locked {
-            lock_policy: LockPolicyName(line.product.lock_policy),
-            seen_to_hold: Some(true),
-            strength: Some(ProtectionStrength::of(line.product.platform)),
-        },
-    );
-    Ok(finished(
-        if pin.weak {
-            RunResult::Weak
-        } else {
-            RunResult::Passed
-        },
-        false,
-    ))
+/// Whether the unit's pin stands on a MAC. Without an active pin nothing is known of the unit, whatever the journal says.
+fn pinned_weakly(line: &Line, unit: &Unit) -> Result<bool, RunError> {
+    line.wait(line.registry.pin_of(unit.device_id))
+        .map_err(|error| super::clones::from_registry(error, [0; 32]))?
+        .map(|pin| pin.weak)
+        .ok_or_else(|| {
+            unknown(
+                "the unit is locked, and the registry has no active pin for the device id that its serial stands for",
+            )
+        })
 }
 
 fn finished(result: RunResult, already: bool) -> Finished {

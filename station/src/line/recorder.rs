@@ -1,6 +1,5 @@
 //! Commits what happens in a run, and tells it once it is on disk.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use keyline_protocol::identity::DeviceId;
@@ -24,8 +23,6 @@ pub(super) struct Recorder<'l> {
     begun: Instant,
     noted: Vec<Change>,
     reached: Option<Step>,
-    /// The latest checkpoint, as the last commit gave it.
-    checkpoint: Arc<str>,
 }
 
 impl<'l> Recorder<'l> {
@@ -36,7 +33,7 @@ impl<'l> Recorder<'l> {
         serial: Option<String>,
     ) -> Result<Self, JournalError> {
         let run = RunId::generate();
-        let committed = line.wait(line.journal.commit(vec![Change::RunStarted {
+        line.wait(line.journal.commit(vec![Change::RunStarted {
             run,
             order: line.order.id,
             slot,
@@ -53,7 +50,6 @@ impl<'l> Recorder<'l> {
             begun: Instant::now(),
             noted: Vec::new(),
             reached: None,
-            checkpoint: committed.checkpoint,
         })
     }
 
@@ -86,11 +82,6 @@ impl<'l> Recorder<'l> {
     /// The serial that was scanned.
     pub(super) fn serial(&self) -> Option<&str> {
         self.serial.as_deref()
-    }
-
-    /// The latest checkpoint that this run knows to be on disk.
-    pub(super) fn checkpoint(&self) -> String {
-        self.checkpoint.to_string()
     }
 
     /// A step was done. It is committed with the next intent, or with the end of the run.
@@ -152,10 +143,7 @@ impl<'l> Recorder<'l> {
             Change::StepDone { step, .. } => Some(*step),
             _ => None,
         });
-        self.checkpoint = self
-            .line
-            .wait(self.line.journal.commit(changes))?
-            .checkpoint;
+        self.line.wait(self.line.journal.commit(changes))?;
         self.reached = reached.or(self.reached);
         Ok(())
     }

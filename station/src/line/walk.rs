@@ -3,7 +3,7 @@
 use super::Line;
 use super::admission::{check_unit, take_in_hand};
 use super::clones;
-use super::earlier::earlier_claim;
+use super::earlier::{Origin, earlier_claim, origin};
 use super::error::RunError;
 use super::locked;
 use super::recorder::Recorder;
@@ -65,7 +65,7 @@ pub(super) fn walk(
     let (identified, evidence) = attached.identify()?;
     recorder.identified(identified.device_id());
     recorder.done(Step::Identified, evidence);
-    let _in_hand = take_in_hand(line, &identified)?;
+    let _in_hand = take_in_hand(line, identified.device_id())?;
     let known = check_unit(line, recorder, identified.device_id())?;
 
     let mut held = false;
@@ -95,11 +95,16 @@ fn key<'p>(
     identified: Identified<'p>,
     known: Option<&Unit>,
 ) -> Result<Keyed<'p>, RunError> {
-    let earlier = match (known, identified.identity().key) {
-        (Some(_), Some(present)) => earlier_claim(line, &identified, &present)?,
-        _ => None,
+    let present = identified.identity().key;
+    let origin = match present {
+        Some(present) => origin(line, &identified, known.is_some(), &present)?,
+        None => Origin::Known(None),
     };
     recorder.intend(Step::Keyed)?;
+    let (identified, earlier) = match origin {
+        Origin::Known(claim) => (identified, claim),
+        Origin::Interrupted => (identified.erase_unclaimed_key()?, None),
+    };
     let (keyed, evidence) = identified.key(&*line.keys, earlier.as_ref())?;
     recorder.done(Step::Keyed, evidence);
     Ok(keyed)
@@ -152,8 +157,7 @@ fn inject_and_prove<'p>(
     let (injected, evidence) = claimed.inject()?;
     recorder.done(Step::Injected, evidence);
     recorder.intend(Step::Proven)?;
-    let checkpoint = recorder.checkpoint();
-    let (proven, evidence) = injected.prove(|| checkpoint)?;
+    let (proven, evidence) = injected.prove(|| line.journal.checkpoint().to_string())?;
     recorder.done(Step::Proven, evidence);
     Ok(proven)
 }
@@ -186,7 +190,7 @@ fn recognise<'p>(
         Some(pin) => return Err(clones::another_key(device_id, &pin, present.fingerprint)),
         None => {
             if !*held {
-                clones::refuse_key_of_another(line, device_id, present.fingerprint)?;
+                clones::key_is_claimed_for(line, device_id, present.fingerprint)?;
             }
             let claim = earlier_claim(line, &identified, &present)?.ok_or_else(stranger)?;
             recorder.intend(Step::Claimed)?;
@@ -205,8 +209,8 @@ fn recognise<'p>(
         }
     };
     recorder.intend(Step::Proven)?;
-    let checkpoint = recorder.checkpoint();
-    let (proven, evidence) = identified.recognise(&public_key, || checkpoint)?;
+    let (proven, evidence) =
+        identified.recognise(&public_key, || line.journal.checkpoint().to_string())?;
     recorder.done(Step::Proven, evidence);
     Ok(proven)
 }

@@ -84,6 +84,7 @@ impl<'a> Decision<'a> {
                 device_id,
                 algorithm: claim.algorithm.0.name().to_owned(),
                 public_key: claim.public_key.clone(),
+                product: claim.product,
             },
         );
         self.known
@@ -123,6 +124,14 @@ impl<'a> Decision<'a> {
             return Err(RegistryError::DeviceHasAnotherKey { device_id, active });
         }
         let already = state == Some(PinState::Active);
+        let strong = self
+            .known
+            .in_state(device_id, PinState::Active)
+            .is_some_and(|pin| !pin.weak);
+        if proof.weak && strong {
+            let algorithm = proof.algorithm.0.name();
+            return Err(RegistryError::WeakNotAllowed { algorithm });
+        }
         match self.known.nonces.get(&proof.nonce) {
             // The very proof that was accepted before: its answer was lost on the way.
             Some(proven) if already && *proven == fingerprint => {
@@ -162,6 +171,9 @@ impl<'a> Decision<'a> {
         }
         if claim.public_key != proof.public_key {
             return Err(differs("public key"));
+        }
+        if claim.product != proof.product {
+            return Err(differs("product"));
         }
         Ok(())
     }

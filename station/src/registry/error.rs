@@ -107,8 +107,10 @@ pub enum RegistryError {
         /// What differs.
         what: &'static str,
     },
-    /// A MAC can stand for a proof only where the key is one that small chips can't sign with.
-    #[error("expected a signature, because a {algorithm} key can sign on every chip; got a MAC")]
+    /// A MAC can stand for a proof only where the key is one that small chips can't sign with, and where no signature came before.
+    #[error(
+        "expected a signature by the {algorithm} key, got a MAC: this key can sign, or has signed before"
+    )]
     WeakNotAllowed {
         /// The algorithm's name.
         algorithm: &'static str,

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::record::{Claim, DeviceIdText, Proof, RunId, StationId};
+use crate::record::{Claim, DeviceIdText, ProductId, Proof, RunId, StationId};
 
 use super::model::PinEventKind;
 
@@ -47,6 +47,7 @@ pub(super) struct KnownClaim {
     pub(super) device_id: DeviceIdText,
     pub(super) algorithm: String,
     pub(super) public_key: Vec<u8>,
+    pub(super) product: ProductId,
 }
 
 /// One key of a device.

@@ -7,7 +7,7 @@ use super::bulk::{Bulk, select_in};
 use super::decide::Decision;
 use super::known::{Fingerprint, Known, KnownClaim, KnownPin, PinState, Writes};
 use super::request::{Act, Request};
-use crate::record::DeviceIdText;
+use crate::record::{DeviceIdText, ProductId};
 
 /// Why a batch could not be read or written.
 #[derive(Debug)]
@@ -37,6 +37,14 @@ pub(super) fn device_id(bytes: &[u8]) -> Result<DeviceIdText, StoreError> {
         StoreError::Damaged("a device id", "12 bytes", format!("{} bytes", bytes.len()))
     })?;
     Ok(DeviceIdText(DeviceId::from_bytes(bytes)))
+}
+
+/// Sixteen bytes.
+fn product_id(bytes: &[u8]) -> Result<ProductId, StoreError> {
+    let bytes = bytes.try_into().map_err(|_| {
+        StoreError::Damaged("a product id", "16 bytes", format!("{} bytes", bytes.len()))
+    })?;
+    Ok(ProductId::from_bytes(bytes))
 }
 
 /// A number that is never negative.
@@ -86,8 +94,8 @@ pub(super) async fn read(
     Ok(known)
 }
 
-/// Fingerprint, device id, algorithm, public key.
-type ClaimColumns = (Vec<u8>, Vec<u8>, String, Vec<u8>);
+/// Fingerprint, device id, algorithm, public key, product.
+type ClaimColumns = (Vec<u8>, Vec<u8>, String, Vec<u8>, Vec<u8>);
 
 /// Device id, fingerprint, state, weak, pinned at.
 type PinColumns = (Vec<u8>, Vec<u8>, String, i64, Option<i64>);
@@ -97,14 +105,14 @@ async fn read_claims(
     known: &mut Known,
     fingerprints: &[Vec<u8>],
 ) -> Result<(), StoreError> {
-    let sql =
-        "SELECT fingerprint, device_id, algorithm, public_key FROM key_claim WHERE fingerprint IN";
+    let sql = "SELECT fingerprint, device_id, algorithm, public_key, product FROM key_claim WHERE fingerprint IN";
     let rows: Vec<ClaimColumns> = select_in(connection, (sql, ""), fingerprints).await?;
-    for (fingerprint, device, algorithm, public_key) in rows {
+    for (fingerprint, device, algorithm, public_key, product) in rows {
         let claim = KnownClaim {
             device_id: device_id(&device)?,
             algorithm,
             public_key,
+            product: product_id(&product)?,
         };
         known.claims.insert(hash(&fingerprint)?, claim);
     }

@@ -117,6 +117,10 @@ impl Conversation {
         deadline: Instant,
     ) -> Result<Sign, SessionError> {
         loop {
+            // A unit that never stops sending, and never ends a frame, is as good as silent.
+            if Instant::now() >= deadline {
+                return Ok(Sign::Trouble(Trouble::Silent));
+            }
             while let Some(&byte) = self.incoming.get(self.incoming_read) {
                 self.incoming_read += 1;
                 if let Some(frame) = self.receiver.push(byte) {

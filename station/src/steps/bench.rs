@@ -1,7 +1,7 @@
 //! What every state holds: the plan, and the unit that is being spoken to.
 
 use keyline_protocol::identity::DeviceId;
-use keyline_protocol::message::Identity;
+use keyline_protocol::message::{Identity, RecordSummary};
 
 use super::{Failed, Plan, StepError};
 use crate::link::{ProbeFacts, Target};
@@ -41,4 +41,6 @@ pub(super) struct Known<'p> {
 pub(super) struct WithKey<'p> {
     pub(super) known: Known<'p>,
     pub(super) key: crate::session::DevicePublicKey,
+    /// The record that the last proof was made over.
+    pub(super) proven: Option<RecordSummary>,
 }

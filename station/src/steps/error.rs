@@ -37,6 +37,16 @@ pub enum StepError {
         /// The image's.
         got: Platform,
     },
+    /// Between the proof and the seal somebody wrote, or the seal did not take.
+    #[error("expected the unit to be sealed with the record {expected} that it has proven, it {state} the record {got}", expected = hex::encode(.expected), state = if *.sealed { "is sealed with" } else { "is not sealed and has" }, got = hex::encode(.got))]
+    SealedAnother {
+        /// The proven record's digest.
+        expected: Digest,
+        /// The digest of what is there; zeros for nothing.
+        got: Digest,
+        /// Whether it is sealed.
+        sealed: bool,
+    },
     /// Read-back protection keeps the agent from being started over this link.
     #[error("the unit is locked: its read-back protection keeps the probe out")]
     LockedOut,

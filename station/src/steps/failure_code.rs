@@ -33,6 +33,7 @@ impl StepError {
                 FailureCode::CredentialsUnreadable
             }
             Self::RecordMismatch { .. } => FailureCode::RecordMismatch,
+            Self::SealedAnother { .. } => FailureCode::ProofInvalid,
             Self::ProofInvalid { .. } => FailureCode::ProofInvalid,
             Self::ProtectionNotHeld => FailureCode::ProtectionNotHeld,
         }

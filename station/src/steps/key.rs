@@ -38,10 +38,31 @@ impl<'p> Identified<'p> {
                 let unit = WithKey {
                     known,
                     key: obtained.key,
+                    proven: None,
                 };
                 Ok((Keyed { unit, claim }, evidence))
             }
             Err(error) => Err(known.bench.fail(error)),
+        }
+    }
+}
+
+impl Identified<'_> {
+    /// Erases the key that an interrupted run of this station may have left, and that nobody has claimed: the next one is made anew.
+    ///
+    /// # Errors
+    /// [`Failed`].
+    pub fn erase_unclaimed_key(mut self) -> Result<Self, Failed> {
+        let conversation = &mut self.0.bench.conversation;
+        let erased = conversation
+            .erase_identity()
+            .and_then(|()| conversation.identify());
+        match erased {
+            Ok(identity) => {
+                self.0.identity = identity;
+                Ok(self)
+            }
+            Err(error) => Err(self.0.bench.fail(error)),
         }
     }
 }
@@ -92,13 +113,15 @@ fn obtain(
         return Err(StepError::AlgorithmUnsupported { algorithm });
     }
     let unit_signs = identity.signs & bit != 0;
+    // Without a probe nobody but the wire says that the key was made on the unit.
+    let first_contact = known.bench.probe.is_none();
     let conversation = &mut known.bench.conversation;
     let Some(present) = identity.key else {
         return match product.key_policy {
             KeyPolicy::OnDevice => {
                 let key = conversation.generate_key(algorithm, fresh_bytes()?)?;
                 check_kind(&key, algorithm, KeyPolicy::OnDevice)?;
-                show_possession(conversation, identity.device_id, key, false)
+                show_possession(conversation, identity.device_id, key, first_contact)
             }
             KeyPolicy::Station => import(known, keys, unit_signs),
             KeyPolicy::Existing => Err(StepError::KeyMissing),

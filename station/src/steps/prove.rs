@@ -96,6 +96,7 @@ fn take_proof(
         plan.run_id(),
     )?;
     check_claims(bench, &answer, expected)?;
+    unit.proven = Some(answer.record);
     let proof = assemble(unit, &nonce, answer);
     verify(unit, &proof)?;
     let mut transcript = Vec::new();
@@ -178,13 +179,15 @@ fn assemble(unit: &WithKey<'_>, nonce: &Nonce, answer: UnitProof) -> Proof {
 
 fn verify(unit: &mut WithKey<'_>, proof: &Proof) -> Result<(), StepError> {
     let signs = unit.known.identity.signs & (1 << unit.key.algorithm.code()) != 0;
+    // A MAC shows no key. It is worth something only from an agent that the station measured, over its own probe.
+    let measured = unit.known.bench.probe.is_some();
     let digest = proof.transcript().digest();
     let conversation = &mut unit.known.bench.conversation;
     let verdict = if proof.weak {
         let mac = proof.authenticator.as_slice().try_into();
         // A chip that can sign has no business answering with a MAC, which only this station could check.
         match mac {
-            Ok(mac) if !signs && conversation.verify_mac(&digest, mac) => Ok(()),
+            Ok(mac) if !signs && measured && conversation.verify_mac(&digest, mac) => Ok(()),
             _ => Err(SignatureError::Invalid),
         }
     } else {

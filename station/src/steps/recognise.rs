@@ -37,6 +37,11 @@ impl<'p> Identified<'p> {
             made: present.made,
             spki: public_key.to_vec(),
         };
-        prove(WithKey { known, key }, None, checkpoint)
+        let unit = WithKey {
+            known,
+            key,
+            proven: None,
+        };
+        prove(unit, None, checkpoint)
     }
 }

@@ -1,10 +1,10 @@
 //! Seal: from now on the agent answers only identify and prove.
 
-use keyline_protocol::identity::LockPolicy;
+use keyline_protocol::identity::{LockPolicy, fingerprint};
 
-use super::Failed;
 use super::bench::WithKey;
 use super::pin::Pinned;
+use super::{Failed, StepError};
 use crate::link::Target;
 use crate::record::Evidence;
 
@@ -22,12 +22,46 @@ impl<'p> Pinned<'p> {
             return Ok((Sealed(unit), None));
         }
         let already = unit.known.identity.sealed;
-        if !already && let Err(error) = unit.known.bench.conversation.seal() {
+        if let Err(error) = seal(&mut unit, already) {
             return Err(unit.known.bench.fail(error));
         }
-        unit.known.identity.sealed = true;
         Ok((Sealed(unit), Some(Evidence::Sealed { already })))
     }
+}
+
+/// Seals, and looks whether what is sealed now is what has proven itself: somebody may have written in between over another link.
+fn seal(unit: &mut WithKey<'_>, already: bool) -> Result<(), StepError> {
+    let conversation = &mut unit.known.bench.conversation;
+    if !already {
+        conversation.seal()?;
+    }
+    let sealed = conversation.identify()?;
+    let expected = unit.known.identity.device_id;
+    if sealed.device_id != expected {
+        return Err(StepError::DeviceIdMismatch {
+            expected,
+            got: sealed.device_id,
+        });
+    }
+    let key = fingerprint(&unit.key.spki);
+    let shown = sealed.key.map_or([0; 32], |key| key.fingerprint);
+    if shown != key {
+        return Err(StepError::KeyChanged {
+            expected: key,
+            got: shown,
+        });
+    }
+    let proven = unit.proven.map_or([0; 32], |record| record.digest);
+    let found = sealed.record.map_or([0; 32], |record| record.digest);
+    if found != proven || !sealed.sealed {
+        return Err(StepError::SealedAnother {
+            expected: proven,
+            got: found,
+            sealed: sealed.sealed,
+        });
+    }
+    unit.known.identity = sealed;
+    Ok(())
 }
 
 impl Sealed<'_> {

@@ -1,5 +1,12 @@
 //! A simulated unit behind a pseudo-terminal: it outlives the station that speaks to it, as a unit on a bench does.
 
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "shared by tests"
+)]
+
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;

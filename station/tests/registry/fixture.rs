@@ -16,6 +16,9 @@ use keyline_station::registry::Registry;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
+/// The product of every claim and proof here: a proof must be of the claim's.
+pub(crate) const PRODUCT: ProductId = ProductId::from_bytes([7; 16]);
+
 /// A registry in a temporary file.
 pub(crate) struct Place {
     directory: TempDir,
@@ -128,7 +131,7 @@ pub(crate) fn claim(n: u32, key: &Key) -> Claim {
         signature: Vec::new(),
         station: StationId::generate(),
         customer: "acme".to_owned(),
-        product: ProductId::generate(),
+        product: PRODUCT,
         order: OrderId::generate(),
         run: RunId::generate(),
         rework: false,
@@ -156,7 +159,7 @@ pub(crate) fn proof(n: u32, key: &Key) -> Proof {
         nonce_checkpoint_digest,
         device_id: device(n),
         platform: PlatformName(Platform::Nrf51822),
-        product: ProductId::generate(),
+        product: PRODUCT,
         order: OrderId::generate(),
         run: RunId::generate(),
         public_key: key.public_key(),

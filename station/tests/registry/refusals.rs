@@ -211,3 +211,23 @@ async fn newer_schemas_stop_only_clients_that_they_name() {
         Err(RegistryError::TooNew { needed: 2, ours: 1 })
     ));
 }
+
+#[tokio::test]
+async fn a_proof_for_another_product_than_the_claims_is_refused() {
+    let place = Place::new();
+    let registry = place.open().await;
+    let key = Key::p256();
+    registry.claim(claim(1, &key)).await.unwrap();
+    let mut other = proof(1, &key);
+    other.product = keyline_station::record::ProductId::from_bytes([8; 16]);
+    sign_proof(&mut other, &key);
+    let refused = registry.pin(other).await;
+    assert!(matches!(
+        refused,
+        Err(RegistryError::ProofDiffersFromClaim {
+            what: "product",
+            ..
+        })
+    ));
+    assert!(registry.pin_of(device(1)).await.unwrap().is_none());
+}

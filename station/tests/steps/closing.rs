@@ -60,14 +60,14 @@ fn a_locked_unit_is_recognised_by_its_proof_over_the_serial_line() {
 }
 
 #[test]
-fn a_locked_weak_unit_is_recognised_too() {
+fn a_mac_is_worth_nothing_from_an_agent_that_was_not_measured() {
     let job = Job::new(Platform::Nrf52832, KeyPolicy::Station, Algorithm::Rsa2048)
         .with_lock(LockPolicy::ReadBack);
     let unit = job.unit(3);
     let finished = job.run(&unit).unwrap();
     let target = Box::new(SimTarget::over_serial(unit));
-    let proof = recognise(&job, target, &finished.proof.public_key).unwrap();
-    assert!(proof.weak);
+    let failed = recognise(&job, target, &finished.proof.public_key).unwrap_err();
+    assert_eq!(failed.error.code(), FailureCode::ProofInvalid);
 }
 
 #[test]
