@@ -153,7 +153,7 @@ fn wire() {
         }
         let unit = qemu::Unit::start(options).unwrap();
         let begun = Instant::now();
-        let event = bench.run_target(Box::new(ProbeTarget::new(&unit.selector())), None);
+        let event = bench.run_target(Box::new(ProbeTarget::new(unit.selector())), None);
         let elapsed = begun.elapsed();
         assert!(event.error.is_none(), "{:?}", event.error);
         let counters = unit.counters().unwrap();

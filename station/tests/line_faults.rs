@@ -1,5 +1,12 @@
 //! What can go wrong on a bench: each has its own words, nothing is lost or half-written, and running again finishes. Invariants 7 and 8.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests"
+)]
+
 mod common;
 
 use std::sync::Arc;
@@ -65,7 +72,7 @@ fn assert_whole(bench: &Bench, unit: &SimUnit) {
             chip.flash.violations().is_empty(),
             "{:?}",
             chip.flash.violations()
-        )
+        );
     });
 }
 

@@ -1,5 +1,12 @@
 //! What makes an identity: one pin, one history, nobody else's key. Invariants 1, 2 and 7 of the design, over simulated units.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests"
+)]
+
 mod common;
 
 use common::{Bench, product, unit};

@@ -4,8 +4,8 @@
 //! that at any moment the journal says which effect may have happened. A unit is shown as PASS only after its proof is verified, its
 //! pin is acknowledged by the registry, and the end of its run is on disk under a checkpoint.
 //!
-//! - [`provision`] runs an order over slots; [`slot`] conducts one slot; [`walk`] takes one unit through its run;
-//! - [`recorder`] commits what happens in a run and tells it; [`verdict`] decides what becomes of a unit whose run failed;
+//! - [`provision`] runs an order over slots; `slot` conducts one slot; `walk` takes one unit through its run;
+//! - `recorder` commits what happens in a run and tells it; `verdict` decides what becomes of a unit whose run failed;
 //! - [`source`] says where units come from, [`places`] keeps slots out of each other's way, [`serial_number`] refuses bad scans.
 
 mod admission;

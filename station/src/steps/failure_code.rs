@@ -33,8 +33,7 @@ impl StepError {
                 FailureCode::CredentialsUnreadable
             }
             Self::RecordMismatch { .. } => FailureCode::RecordMismatch,
-            Self::SealedAnother { .. } => FailureCode::ProofInvalid,
-            Self::ProofInvalid { .. } => FailureCode::ProofInvalid,
+            Self::ProofInvalid { .. } | Self::SealedAnother { .. } => FailureCode::ProofInvalid,
             Self::ProtectionNotHeld => FailureCode::ProtectionNotHeld,
         }
     }

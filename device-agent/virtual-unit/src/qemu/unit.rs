@@ -21,7 +21,7 @@ use super::terminal::Terminal;
 /// What a unit is made as.
 #[derive(Debug, Clone)]
 pub struct UnitOptions {
-    /// The chip's own id: the bytes of FICR.DEVICEID[0] and DEVICEID[1], as a debugger reads them from memory.
+    /// The chip's own id: the bytes of `FICR.DEVICEID[0]` and `DEVICEID[1]`, as a debugger reads them from memory.
     pub device_id: [u8; 8],
     /// The kind of chip.
     pub chip: ChipModel,
