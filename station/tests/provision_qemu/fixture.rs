@@ -49,8 +49,14 @@ pub(crate) fn options() -> UnitOptions {
     UnitOptions::new(id)
 }
 
-/// Starts a unit.
+/// Starts a unit. What the emulator has to say goes with the test's output.
 pub(crate) fn start(options: UnitOptions) -> Unit {
+    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "keyline_virtual_unit=debug".into());
+    // Only a process's first test can set the log up; the others find it as they want it.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
     Unit::start(options).unwrap_or_else(|error| {
         panic!(
             "these tests need QEMU (Debian: apt-get install qemu-system-arm util-linux): {error:?}"
