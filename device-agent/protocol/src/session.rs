@@ -1,7 +1,7 @@
 //! The encrypted session in which every secret travels.
 //!
 //! Ephemeral P-256 ECDH, HKDF-SHA-256, ChaCha20-Poly1305. It is anonymous until the device key has signed the session hash
-//! ([`transcript::session_authentication_digest`](crate::transcript::session_authentication_digest)): before that it keeps out who
+//! ([`transcript::session_authentication_digest`]): before that it keeps out who
 //! only listens, not who sits in between.
 //!
 //! HKDF takes the shared x coordinate as its input, the session hash as its salt and [`KEY_LABEL`] as its info, and gives 96 bytes:
