@@ -41,7 +41,7 @@ bench: tools-test ## Figures, as ratios in one run; nothing is asserted on time.
 	scripts/bench.sh
 
 soak: tools-test ## The long versions of the seeded tests.
-	KEYLINE_SOAK=1 cargo nextest run --workspace --cargo-profile release --run-ignored all
+	KEYLINE_SEEDS=10000 cargo nextest run --package keyline-station --test killed_station
 
 firmware: tools-test ## Builds the agent images reproducibly into device-agent/firmware/images.
 	device-agent/firmware/build.sh build
