@@ -196,6 +196,11 @@ impl Act<'_> {
             "the cloud stops trusting the unit, and its present key never returns",
         )?;
         let registry = self.app.registry().await?;
+        // A unit without a pin has nothing to revoke, and must not get out of quarantine by asking for it.
+        registry
+            .pin_of(unit.device_id)
+            .await?
+            .ok_or_else(|| unknown("pin", name))?;
         self.commit(Change::UnitReleased {
             device_id: unit.device_id,
             operator: self.operator(),
