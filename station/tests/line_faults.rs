@@ -453,3 +453,46 @@ impl UnitSource for Endless {
 
     fn ended(&mut self, _: Option<keyline_protocol::identity::DeviceId>) {}
 }
+
+#[test]
+fn a_unit_is_held_while_the_registry_is_away_and_passes_when_it_is_back() {
+    let mut bench = Bench::for_product(Product {
+        when_registry_unreachable: keyline_station::record::WhenRegistryUnreachable::Hold,
+        ..product()
+    });
+    bench.runtime.block_on(bench.registry.clone().close());
+    let unit = unit(Platform::Nrf51822, 1);
+    let (ended, summary, result) = bench.run_all(vec![Presented {
+        target: Box::new(SimTarget::new(unit.clone())),
+        serial: None,
+    }]);
+    assert!(result.is_ok(), "{result:?}");
+    assert_eq!(ended[0].state, UnitState::Held, "{:?}", ended[0].error);
+    assert_eq!(
+        (summary.held, summary.passed, summary.exit_code),
+        (1, 0, ExitCode::Held)
+    );
+
+    let url = format!("sqlite:{}", bench.home.path().join("registry.db").display());
+    bench.registry = bench
+        .runtime
+        .block_on(keyline_station::registry::Registry::connect(&url))
+        .unwrap();
+    assert!(bench.pin(unit.device_id()).is_none(), "held is not trusted");
+    let event = bench.run(&unit);
+    assert_eq!(event.state, UnitState::Passed, "{:?}", event.error);
+    assert_whole(&bench, &unit);
+}
+
+#[test]
+fn a_product_that_does_not_hold_stops_the_line_while_the_registry_is_away() {
+    let bench = Bench::for_product(product());
+    bench.runtime.block_on(bench.registry.clone().close());
+    let (ended, summary, result) = bench.run_all(vec![Presented {
+        target: Box::new(SimTarget::new(unit(Platform::Nrf51822, 1))),
+        serial: None,
+    }]);
+    assert_eq!(code(&ended[0]), Some(FailureCode::RegistryUnreachable));
+    assert!(result.is_err());
+    assert_eq!(summary.exit_code, ExitCode::NotReady);
+}
