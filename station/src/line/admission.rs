@@ -9,8 +9,29 @@ use super::recorder::Recorder;
 use crate::journal::Unit;
 use crate::record::{DeviceIdText, Failure, FailureCode, UnitState};
 
+/// A unit that a run may take.
+pub(super) struct Admitted {
+    /// What the journal knows of it, if it has been here before.
+    pub(super) known: Option<Unit>,
+    /// Keeps other slots off it for as long as this lives.
+    _in_hand: UnitInHand,
+}
+
+/// Takes the unit in hand and checks that it may be built.
+pub(super) fn admit(
+    line: &Line,
+    recorder: &Recorder<'_>,
+    device_id: DeviceId,
+) -> Result<Admitted, RunError> {
+    let in_hand = take_in_hand(line, device_id)?;
+    Ok(Admitted {
+        known: check_unit(line, recorder, device_id)?,
+        _in_hand: in_hand,
+    })
+}
+
 /// Takes the unit in hand, for as long as what is returned lives.
-pub(super) fn take_in_hand(line: &Line, device_id: DeviceId) -> Result<UnitInHand, RunError> {
+fn take_in_hand(line: &Line, device_id: DeviceId) -> Result<UnitInHand, RunError> {
     line.units_in_hand.take(device_id).ok_or_else(|| {
         let message = format!(
             "expected a unit of its own in each slot, {device_id} is in another slot at this moment"
@@ -20,7 +41,7 @@ pub(super) fn take_in_hand(line: &Line, device_id: DeviceId) -> Result<UnitInHan
 }
 
 /// Refuses a unit that was set apart, and one that the scanned serial does not belong to.
-pub(super) fn check_unit(
+fn check_unit(
     line: &Line,
     recorder: &Recorder<'_>,
     device_id: DeviceId,

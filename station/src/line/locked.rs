@@ -2,7 +2,7 @@
 //! all. Nothing is erased to find out.
 
 use super::Line;
-use super::admission::{check_unit, take_in_hand};
+use super::admission::admit;
 use super::error::RunError;
 use super::recorder::Recorder;
 use super::walk::Finished;
@@ -32,8 +32,7 @@ pub(super) fn recognise_by_serial(
         )));
     };
     recorder.identified(unit.device_id.0);
-    let _in_hand = take_in_hand(line, unit.device_id.0)?;
-    check_unit(line, recorder, unit.device_id.0)?;
+    let _admitted = admit(line, recorder, unit.device_id.0)?;
     if unit.state == UnitState::Held {
         return Ok(finished(RunResult::Held, true));
     }

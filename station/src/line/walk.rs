@@ -1,7 +1,7 @@
 //! One unit's way through its run.
 
 use super::Line;
-use super::admission::{check_unit, take_in_hand};
+use super::admission::admit;
 use super::clones;
 use super::earlier::{Origin, earlier_claim, origin};
 use super::error::RunError;
@@ -55,24 +55,31 @@ pub(super) fn walk(
     if attached.is_locked_out() {
         return locked::recognise_by_serial(line, recorder, attached);
     }
-    if let Some(device_id) = attached.probe().and_then(|facts| facts.device_id) {
-        // A unit that must not be built is refused before anything is written to it.
-        recorder.identified(device_id);
-        check_unit(line, recorder, device_id)?;
-    }
+    let by_probe = attached.probe().and_then(|facts| facts.device_id);
+    let admitted = match by_probe {
+        Some(device_id) => {
+            // A unit that must not be built is refused before anything is written to it.
+            recorder.identified(device_id);
+            Some(admit(line, recorder, device_id)?)
+        }
+        None => None,
+    };
     // A flash-resident agent is written here: the station's own pages, but an effect all the same.
     recorder.intend(Step::Identified)?;
     let (identified, evidence) = attached.identify()?;
     recorder.identified(identified.device_id());
     recorder.done(Step::Identified, evidence);
-    let _in_hand = take_in_hand(line, identified.device_id())?;
-    let known = check_unit(line, recorder, identified.device_id())?;
+    // Where the probe has read who it is, the agent has said the same, or `identify` would have failed.
+    let admitted = match admitted {
+        Some(admitted) => admitted,
+        None => admit(line, recorder, identified.device_id())?,
+    };
 
     let mut held = false;
     let proven = if identified.identity().sealed {
         recognise(line, recorder, identified, &mut held)?
     } else {
-        let keyed = key(line, recorder, identified, known.as_ref())?;
+        let keyed = key(line, recorder, identified, admitted.known.as_ref())?;
         inject_and_prove(line, recorder, keyed, &mut held)?
     };
     let weak = proven.proof().weak;
