@@ -9,6 +9,8 @@
 //! The areas are chosen to lie below where the maker's bootloaders end up and above where its `SoftDevices` do, and the station refuses
 //! a unit whose own bootloader or `SoftDevice` overlaps them all the same.
 
+use keyline_protocol::identity::Platform;
+
 /// The pages that an agent uses besides its own image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -75,3 +77,15 @@ pub const NRF52832: Layout = Layout::contiguous("nrf52832-v1", 0x1000, 0x8_0000,
 
 /// nRF52840: 1 MiB in pages of 4 KiB. The lowest of the usual bootloaders begins at 0xE0000.
 pub const NRF52840: Layout = Layout::contiguous("nrf52840-v1", 0x1000, 0x10_0000, 0xD_C000, 1);
+
+impl Layout {
+    /// The layout of a chip.
+    #[must_use]
+    pub const fn of(platform: Platform) -> &'static Self {
+        match platform {
+            Platform::Nrf51822 => &NRF51822,
+            Platform::Nrf52832 => &NRF52832,
+            Platform::Nrf52840 => &NRF52840,
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Identify: start the agent, measure it, and ask the unit who it is.
 
-use keyline_agent::layout::{self, Layout};
-use keyline_protocol::identity::{DeviceId, Platform};
+use keyline_agent::layout::Layout;
+use keyline_protocol::identity::DeviceId;
 use keyline_protocol::message::Identity;
 
 use super::attach::Attached;
@@ -40,7 +40,7 @@ fn identify(bench: &mut Bench<'_>) -> Result<(Identity, Evidence), StepError> {
         if facts.protected {
             return Err(StepError::LockedOut);
         }
-        check_layout(facts, image, layout_of(platform))?;
+        check_layout(facts, image, Layout::of(platform))?;
     }
     let measured = bench.conversation.target().start_agent(image)?.measured;
     if let Some(got) = measured
@@ -124,14 +124,6 @@ fn check_layout(facts: &ProbeFacts, image: &AgentImage, layout: &Layout) -> Resu
         });
     }
     Ok(())
-}
-
-const fn layout_of(platform: Platform) -> &'static Layout {
-    match platform {
-        Platform::Nrf51822 => &layout::NRF51822,
-        Platform::Nrf52832 => &layout::NRF52832,
-        Platform::Nrf52840 => &layout::NRF52840,
-    }
 }
 
 impl Identified<'_> {

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 
 use keyline_agent::hal::{Hal, Work};
-use keyline_agent::layout::{self, Layout};
+use keyline_agent::layout::Layout;
 use keyline_protocol::identity::Platform;
 
 use super::flash::StrictFlash;
@@ -50,7 +50,7 @@ impl SimChip {
     /// A chip with erased flash.
     pub(crate) fn new(options: SimOptions) -> Self {
         Self {
-            flash: StrictFlash::new(layout_of(options.platform), !options.seed),
+            flash: StrictFlash::new(Layout::of(options.platform), !options.seed),
             sampler: Sampler::new(options.seed),
             options,
             outbox: VecDeque::new(),
@@ -102,15 +102,6 @@ impl SimChip {
     }
 }
 
-/// The flash layout of a platform.
-const fn layout_of(platform: Platform) -> &'static Layout {
-    match platform {
-        Platform::Nrf51822 => &layout::NRF51822,
-        Platform::Nrf52832 => &layout::NRF52832,
-        Platform::Nrf52840 => &layout::NRF52840,
-    }
-}
-
 /// How long work takes, in milliseconds: what the firmware announces, modelled from instruction counts on the emulated chip.
 const fn duration_ms(platform: Platform, work: Work) -> u32 {
     if matches!(platform, Platform::Nrf51822) {
@@ -144,7 +135,7 @@ impl Hal for SimChip {
     }
 
     fn layout(&self) -> &'static Layout {
-        layout_of(self.options.platform)
+        Layout::of(self.options.platform)
     }
 
     fn chip_id(&self) -> (u32, u32) {
