@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{App, AppError};
-use crate::audit::{CheckpointSigner, FileSigner};
+use super::{App, AppError, open_signer};
+use crate::audit::FileSigner;
 use crate::home::{Config, NewHome, SlotConfig, write_private};
 use crate::journal::{Journal, Operator};
 use crate::operator::{Role, Token, new_operator_id};
@@ -54,15 +54,13 @@ pub async fn init(path: &Path, options: InitOptions) -> Result<Created, AppError
     config.validate(path)?;
 
     let home = NewHome::begin(path)?;
-    let key_file = home.path().join(&config.audit.key_file);
-    let signer = FileSigner::generate(&key_file).map_err(|source| AppError::AuditKey { source })?;
+    let audit_key = |source| AppError::AuditKey { source };
+    for key_file in config.audit.key_files() {
+        FileSigner::generate(&home.path().join(key_file)).map_err(audit_key)?;
+    }
+    let signer = open_signer(home.path(), &config.audit).map_err(audit_key)?;
     let journal_path = home.path().join(&config.journal.path);
-    let journal = Journal::open(
-        &journal_path,
-        CheckpointSigner::File(signer),
-        &config.station.name,
-    )
-    .await?;
+    let journal = Journal::open(&journal_path, signer, &config.station.name).await?;
     let initialised = Change::HomeInitialised {
         station: config.station.id,
     };

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
-use crate::audit::{CheckpointSigner, FileSigner};
-use crate::home::{Home, HomeError};
+use crate::audit::{AuditError, CheckpointSigner, FileSigner};
+use crate::home::{AuditConfig, Home, HomeError, LogKeyConfig};
 use crate::journal::{InterruptedRun, Journal};
 use crate::key_pool::KeyPool;
 use crate::operator::{OperatorError, Permission, Principal, Role, Token};
@@ -41,9 +41,9 @@ impl App {
     pub async fn open(path: &Path) -> Result<Self, AppError> {
         let home = Home::open(path)?;
         check_space(&home)?;
-        let signer = FileSigner::open(&home.resolve(&home.config().audit.key_file))
+        let signer = open_signer(home.path(), &home.config().audit)
             .map_err(|source| AppError::AuditKey { source })?;
-        let journal = open_journal(&home, CheckpointSigner::File(signer)).await?;
+        let journal = open_journal(&home, signer).await?;
         let interrupted = recovery::conclude(&journal).await?;
         let started = Change::Started {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -157,6 +157,22 @@ impl App {
         self.journal.commit(vec![Change::Stopped]).await?;
         self.journal.close().await?;
         Ok(())
+    }
+}
+
+/// Opens the key that signs checkpoints, as the configuration names it.
+///
+/// # Errors
+/// [`AuditError`] where it can't be used, or is none.
+pub fn open_signer(home: &Path, config: &AuditConfig) -> Result<CheckpointSigner, AuditError> {
+    match config.keys.first() {
+        Some(LogKeyConfig::File { path }) => {
+            FileSigner::open(&home.join(path)).map(CheckpointSigner::File)
+        }
+        None => Err(AuditError::Format {
+            expected: "a key that signs the audit log in the configuration",
+            got: "none".to_owned(),
+        }),
     }
 }
 

@@ -91,17 +91,67 @@ impl Default for RegistryConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuditConfig {
-    /// The Ed25519 key that signs checkpoints, PKCS #8 PEM, relative to the home. Anybody who can read it can sign in this station's
-    /// name.
-    pub key_file: PathBuf,
+    /// How many of the witnesses must have cosigned a checkpoint before what it covers counts as witnessed: 0 to their number. Required
+    /// witnesses are among them.
+    pub cosignatures_min: usize,
+    /// How many leaves the log may run ahead of its last witnessed checkpoint; past it no run begins. Counts only where
+    /// `cosignatures_min` is not 0.
+    pub ahead_leaves_max: u64,
+    /// How many hours the log may run ahead of its last witnessed checkpoint: 1 to 720.
+    pub ahead_hours_max: u64,
+    /// The keys that sign checkpoints: one, or two during a roll-over. All of them sign.
+    #[serde(rename = "key")]
+    pub keys: Vec<LogKeyConfig>,
+    /// Who cosigns checkpoints. At least one required witness should stand outside the factory.
+    #[serde(rename = "witness", skip_serializing_if = "Vec::is_empty")]
+    pub witnesses: Vec<WitnessConfig>,
 }
 
 impl Default for AuditConfig {
     fn default() -> Self {
         Self {
-            key_file: "keys/audit.pem".into(),
+            cosignatures_min: 0,
+            ahead_leaves_max: 100_000,
+            ahead_hours_max: 24,
+            keys: vec![LogKeyConfig::File {
+                path: "keys/audit.pem".into(),
+            }],
+            witnesses: Vec::new(),
         }
     }
+}
+
+impl AuditConfig {
+    /// The keys that lie in files, relative to the home.
+    pub fn key_files(&self) -> impl Iterator<Item = &Path> {
+        self.keys.iter().map(|key| match key {
+            LogKeyConfig::File { path } => path.as_path(),
+        })
+    }
+}
+
+/// `[[audit.key]]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum LogKeyConfig {
+    /// An Ed25519 key in a file: for demonstrations. Anybody who can read it can sign in this station's name.
+    File {
+        /// PKCS #8 PEM, relative to the home.
+        path: PathBuf,
+    },
+}
+
+/// `[[audit.witness]]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WitnessConfig {
+    /// Its verifier key, `NAME+KEYID+KEY`, as the witness prints it.
+    pub key: String,
+    /// Its submission prefix: `http://` or `https://`, without `/add-checkpoint`.
+    pub url: String,
+    /// Nothing counts as witnessed without its cosignature.
+    #[serde(default)]
+    pub required: bool,
 }
 
 /// `[operator]`
@@ -252,11 +302,14 @@ impl Config {
 
     fn check(&self) -> Result<(), ConfigError> {
         check_name(&self.station.name)?;
+        let key_files = self.audit.key_files().map(|path| ("audit.key", path));
         for (key, path) in [
-            ("journal.path", &self.journal.path),
-            ("audit.key_file", &self.audit.key_file),
-            ("operator.token_file", &self.operator.token_file),
-        ] {
+            ("journal.path", self.journal.path.as_path()),
+            ("operator.token_file", self.operator.token_file.as_path()),
+        ]
+        .into_iter()
+        .chain(key_files)
+        {
             if path.as_os_str().is_empty() {
                 return Err(wrong(key, "a path", path.display()));
             }
@@ -278,7 +331,38 @@ impl Config {
         }
         within("key_pool.threads", "1 to 64", 1..=64, pool.threads)?;
         within("log.days", "1 to 365", 1..=365, self.log.days)?;
+        self.check_audit()?;
         self.check_slots()
+    }
+
+    fn check_audit(&self) -> Result<(), ConfigError> {
+        let audit = &self.audit;
+        within("the number of audit.key", "1 or 2", 1..=2, audit.keys.len())?;
+        let witnesses = audit.witnesses.len();
+        within("the number of audit.witness", "0 to 32", 0..=32, witnesses)?;
+        if audit.cosignatures_min > witnesses {
+            return Err(wrong(
+                "audit.cosignatures_min",
+                "at most the number of audit.witness",
+                audit.cosignatures_min,
+            ));
+        }
+        within(
+            "audit.ahead_hours_max",
+            "1 to 720",
+            1..=720,
+            audit.ahead_hours_max,
+        )?;
+        for witness in &audit.witnesses {
+            if !(witness.url.starts_with("http://") || witness.url.starts_with("https://")) {
+                return Err(wrong(
+                    "audit.witness.url",
+                    "an http:// or https:// URL",
+                    &witness.url,
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn check_slots(&self) -> Result<(), ConfigError> {

@@ -26,8 +26,9 @@ use std::path::{Path, PathBuf};
 use crate::record::StationId;
 
 pub use config::{
-    AuditConfig, Config, JournalConfig, KeyPoolConfig, LineConfig, LogConfig, OperatorConfig,
-    RegistryConfig, SLOTS_MAX, SlotConfig, StationConfig, registry_url_in,
+    AuditConfig, Config, JournalConfig, KeyPoolConfig, LineConfig, LogConfig, LogKeyConfig,
+    OperatorConfig, RegistryConfig, SLOTS_MAX, SlotConfig, StationConfig, WitnessConfig,
+    registry_url_in,
 };
 pub use error::{ConfigError, HomeError};
 pub(crate) use files::{check_private_directory, free_space};
@@ -61,7 +62,8 @@ impl Home {
         files::check_private_directory(&path)?;
         let lock = HomeLock::take(&path)?;
         let config = read_config(&path)?;
-        for file in [&config.audit.key_file, &config.operator.token_file] {
+        let token_file = config.operator.token_file.as_path();
+        for file in config.audit.key_files().chain([token_file]) {
             let file = path.join(file);
             if file.exists() {
                 check_private_file(&file)?;

@@ -19,7 +19,17 @@ pub(super) fn apply(view: &mut View<'_>, change: &Change) -> Result<(), JournalE
         | Change::Started { .. }
         | Change::Stopped
         | Change::OperatorAdded { .. }
-        | Change::CloneAlarm { .. } => Ok(()),
+        | Change::CloneAlarm { .. }
+        | Change::PinRevoked { .. }
+        | Change::OrderShipped { .. }
+        | Change::ConfigurationChanged { .. }
+        | Change::ClockStepped { .. }
+        | Change::SignInRefused { .. }
+        | Change::LogKeyAdded { .. }
+        | Change::LogKeyRetired { .. }
+        | Change::SigningResumed { .. }
+        | Change::Exported { .. }
+        | Change::StationReplaced { .. } => Ok(()),
         Change::ProductAdded { product, .. } => add_product(view, product),
         Change::ProductRetired { product, .. } => retire_product(view, *product),
         Change::OrderAdded { order, .. } => add_order(view, order),

@@ -149,6 +149,96 @@ pub enum Change {
         /// Why.
         reason: String,
     },
+    /// A unit's pin is about to be revoked in the registry.
+    PinRevoked {
+        /// The unit.
+        device_id: DeviceIdText,
+        /// SHA-256 of the key that the cloud will trust no more.
+        #[serde(with = "hex::serde")]
+        fingerprint: [u8; 32],
+        /// Who did it.
+        operator: String,
+        /// Why.
+        reason: String,
+    },
+    /// Units of an order left the building.
+    OrderShipped {
+        /// The order.
+        order: OrderId,
+        /// How many units.
+        units: u32,
+        /// How many leaves the cosigned checkpoint covers that all of them are under.
+        witnessed_size: u64,
+        /// Who shipped them.
+        operator: String,
+    },
+    /// The station runs under a configuration that the log did not know.
+    ConfigurationChanged {
+        /// The file, whole: it holds paths, never secrets.
+        text: String,
+    },
+    /// The wall clock moved by more than two seconds against the time since the machine started, or ran backwards over a restart.
+    ClockStepped {
+        /// What it should have shown, in milliseconds since 1970.
+        expected_ms: u64,
+        /// What it shows.
+        found_ms: u64,
+    },
+    /// Somebody asked for what he may not do, or showed a token that nobody has.
+    SignInRefused {
+        /// The operator, where the token is somebody's.
+        operator: Option<String>,
+        /// What was asked for.
+        request: String,
+        /// Refusals since the last such leaf that got none of their own.
+        unlogged: u32,
+    },
+    /// A further key signs the log's checkpoints from this leaf on.
+    LogKeyAdded {
+        /// Its verifier key.
+        key: String,
+        /// Who added it.
+        operator: String,
+    },
+    /// A key has signed its last checkpoint: the one that covers this leaf.
+    LogKeyRetired {
+        /// Its verifier key.
+        key: String,
+        /// Who retired it.
+        operator: String,
+        /// Why.
+        reason: String,
+    },
+    /// The log's key was out of reach, so that nothing could be committed, and is back.
+    SigningResumed {
+        /// Since when it was out of reach, in milliseconds since 1970.
+        away_since_ms: u64,
+    },
+    /// Data was handed out.
+    Exported {
+        /// SHA-256 of the manifest or report.
+        #[serde(with = "hex::serde")]
+        digest: [u8; 32],
+        /// What was asked for.
+        filter: String,
+        /// SHA-256 of the public key that it was sealed to.
+        sealed_to: Option<String>,
+        /// Who asked.
+        operator: String,
+    },
+    /// This station takes the place of one whose log can't be continued.
+    StationReplaced {
+        /// The station that it replaces.
+        previous: StationId,
+        /// That one's log.
+        previous_origin: String,
+        /// The last checkpoint that its home has, whole.
+        previous_checkpoint: String,
+        /// Who replaced it.
+        operator: String,
+        /// Why.
+        reason: String,
+    },
 }
 
 impl Change {
@@ -172,6 +262,16 @@ impl Change {
             Self::CloneAlarm { .. } => "clone-alarm",
             Self::UnitReleased { .. } => "unit-released",
             Self::UnitScrapped { .. } => "unit-scrapped",
+            Self::PinRevoked { .. } => "pin-revoked",
+            Self::OrderShipped { .. } => "order-shipped",
+            Self::ConfigurationChanged { .. } => "configuration-changed",
+            Self::ClockStepped { .. } => "clock-stepped",
+            Self::SignInRefused { .. } => "sign-in-refused",
+            Self::LogKeyAdded { .. } => "log-key-added",
+            Self::LogKeyRetired { .. } => "log-key-retired",
+            Self::SigningResumed { .. } => "signing-resumed",
+            Self::Exported { .. } => "exported",
+            Self::StationReplaced { .. } => "station-replaced",
         }
     }
 
@@ -199,7 +299,8 @@ impl Change {
             Self::UnitQuarantined { device_id, .. }
             | Self::CloneAlarm { device_id, .. }
             | Self::UnitReleased { device_id, .. }
-            | Self::UnitScrapped { device_id, .. } => Some(*device_id),
+            | Self::UnitScrapped { device_id, .. }
+            | Self::PinRevoked { device_id, .. } => Some(*device_id),
             _ => None,
         }
     }

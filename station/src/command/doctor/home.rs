@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::super::{Request, chain};
 use super::{fail, ok, warn};
-use crate::audit::{CheckpointSigner, FileSigner};
+use crate::app::open_signer;
+use crate::audit::CheckpointSigner;
 use crate::event::{CheckResult, Event, EventSink};
 use crate::home::{Config, HomeError, HomeLock, check_private_directory, free_space};
 use crate::journal::JournalReader;
@@ -115,14 +116,10 @@ pub(super) fn operator(home: &Path, config: &Config) -> CheckResult {
 }
 
 pub(super) fn audit_key(home: &Path, config: &Config) -> CheckResult {
-    let path = home.join(&config.audit.key_file);
-    match FileSigner::open(&path) {
-        Ok(_) => warn(
+    match open_signer(home, &config.audit) {
+        Ok(CheckpointSigner::File(_)) => warn(
             "audit-key",
-            format!(
-                "the key is a file, {}: whoever reads it can sign in this station's name",
-                path.display()
-            ),
+            "the key is a file: whoever reads it can sign in this station's name".to_owned(),
             "Fine to try things out; for a factory keep the key in a PKCS #11 token.",
         ),
         Err(error) => fail(
@@ -141,8 +138,7 @@ pub(super) async fn journal(home: &Path, config: &Config) -> CheckResult {
         Ok(reader) => reader,
         Err(error) => return fail("journal", chain(&error), next),
     };
-    let key = FileSigner::open(&home.join(&config.audit.key_file))
-        .map(CheckpointSigner::File)
+    let key = open_signer(home, &config.audit)
         .and_then(|signer| signer.verifier_key(&config.station.name));
     let key = match key {
         Ok(key) => key,
