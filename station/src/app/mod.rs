@@ -4,7 +4,9 @@
 mod error;
 mod init;
 mod recovery;
+mod refusals;
 mod slots;
+mod start;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,6 +21,8 @@ use crate::operator::{OperatorError, Permission, Principal, Role, Token};
 use crate::record::Change;
 use crate::registry::{Registry, RegistryError};
 
+use refusals::Refusals;
+
 pub use error::AppError;
 pub use init::{Created, InitOptions, init};
 pub use slots::{BusySlots, SlotGuard};
@@ -30,6 +34,7 @@ pub struct App {
     registry: Mutex<Option<Registry>>,
     keys: Arc<KeyPool>,
     busy_slots: BusySlots,
+    refusals: Refusals,
     interrupted: Vec<InterruptedRun>,
 }
 
@@ -45,12 +50,7 @@ impl App {
             .map_err(|source| AppError::AuditKey { source })?;
         let journal = open_journal(&home, signer).await?;
         let interrupted = recovery::conclude(&journal).await?;
-        let started = Change::Started {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            boot_id: boot_id(),
-            interrupted_runs: u32::try_from(interrupted.len()).unwrap_or(u32::MAX),
-        };
-        journal.commit(vec![started]).await?;
+        start::record(&home, &journal, interrupted.len()).await?;
         Self::new(home, journal, interrupted)
     }
 
@@ -66,6 +66,7 @@ impl App {
             registry: Mutex::default(),
             keys,
             busy_slots: BusySlots::default(),
+            refusals: Refusals::default(),
             interrupted,
         })
     }
@@ -132,18 +133,31 @@ impl App {
         })
     }
 
-    /// Who has this token, if he may do this.
+    /// Who has this token, if he may do this. A refusal goes into the log before it is told; `request` is the name of what was asked.
     ///
     /// # Errors
-    /// [`OperatorError`] where nobody has it or his role forbids it, [`AppError`] where the journal can't say.
+    /// [`OperatorError`] where there is no token, nobody has it or his role forbids it, [`AppError`] where the journal can't say.
     pub async fn authorise(
         &self,
-        token: &Token,
+        token: Option<&Token>,
         permission: Permission,
+        request: &str,
     ) -> Result<Principal, AppError> {
-        let principal = self.principal(token).await?;
-        principal.authorise(permission)?;
-        Ok(principal)
+        let known = match token {
+            Some(token) => self.principal(token).await,
+            None => Err(OperatorError::TokenMalformed.into()),
+        };
+        let operator = known.as_ref().ok().map(|known| known.operator.clone());
+        let allowed = known.and_then(|known| {
+            known.authorise(permission)?;
+            Ok(known)
+        });
+        if matches!(allowed, Err(AppError::Operator(_)))
+            && let Some(refusal) = self.refusals.tell(operator, request)
+        {
+            self.journal.commit(vec![refusal]).await?;
+        }
+        allowed
     }
 
     /// Lets go of the home in good order.
@@ -201,13 +215,6 @@ fn check_space(home: &Home) -> Result<(), AppError> {
         });
     }
     Ok(())
-}
-
-/// The kernel's boot id, so that an auditor can tell one uptime from the next; empty where the kernel has none.
-fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .map(|text| text.trim().to_owned())
-        .unwrap_or_default()
 }
 
 impl From<OperatorError> for AppError {

@@ -197,16 +197,22 @@ impl Act<'_> {
         )?;
         let registry = self.app.registry().await?;
         // A unit without a pin has nothing to revoke, and must not get out of quarantine by asking for it.
-        registry
+        let pin = registry
             .pin_of(unit.device_id)
             .await?
             .ok_or_else(|| unknown("pin", name))?;
-        self.commit(Change::UnitReleased {
+        let revoked = Change::PinRevoked {
+            device_id: unit.device_id,
+            fingerprint: pin.fingerprint,
+            operator: self.operator(),
+            reason: reason.clone(),
+        };
+        let released = Change::UnitReleased {
             device_id: unit.device_id,
             operator: self.operator(),
             reason: format!("rework: {reason}"),
-        })
-        .await?;
+        };
+        self.app.journal().commit(vec![revoked, released]).await?;
         registry
             .revoke(unit.device_id, &reason, &self.principal.operator)
             .await?;

@@ -102,7 +102,9 @@ async fn conduct(
     stop: &Stop,
 ) -> Result<Summary, CommandError> {
     let token = Token::read(&app.home().resolve(&app.home().config().operator.token_file))?;
-    let principal = app.authorise(&token, Permission::Provision).await?;
+    let principal = app
+        .authorise(Some(&token), Permission::Provision, "provision")
+        .await?;
     let order = add_order(app, kind, request.units, &principal.operator).await?;
     sink.emit(Event::Notice {
         message: format!(

@@ -9,7 +9,7 @@ use super::{CommandError, Request, provision, read};
 use crate::app::App;
 use crate::event::{Event, EventSink, Summary};
 use crate::exit::ExitCode;
-use crate::operator::{OperatorError, Principal};
+use crate::operator::Principal;
 use crate::socket::Call;
 use crate::stop::Stop;
 
@@ -62,8 +62,9 @@ async fn carry_out(
         question(app, &call.request, sink.as_ref()).await?;
         return Ok(Summary::without_units(ExitCode::Success, elapsed_ms(begun)));
     };
-    let token = call.token.ok_or(OperatorError::TokenMalformed)?;
-    let principal = app.authorise(&token, permission).await?;
+    let principal = app
+        .authorise(call.token.as_ref(), permission, call.request.name())
+        .await?;
     tracing::info!(operator.id = %principal.operator, operator.role = principal.role.name(), request = call.request.name(), "the command begins");
     if let Request::Provision(request) = call.request {
         return provision::run(app, &principal, request, sink, stop).await;

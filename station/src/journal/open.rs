@@ -8,7 +8,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, SqliteConnection};
 
-use super::clock::LeafClock;
+use super::clock::{LeafClock, Moment};
 use super::error::database;
 use super::question::interrupted;
 use super::reader::JournalReader;
@@ -17,7 +17,7 @@ use super::state::{Dirty, Layer, OpenRun, OrderRow};
 use super::store::{self, Entries};
 use super::writer::Writer;
 use super::{JournalError, row};
-use crate::audit::{Checkpoint, CheckpointSigner, Frontier, VerifierKey, leaf_hash};
+use crate::audit::{Checkpoint, CheckpointSigner, Frontier, Leaf, VerifierKey, leaf_hash};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/journal");
 
@@ -53,10 +53,12 @@ pub(super) async fn open(
         .map_err(database("opening the journal"))?;
     migrate(&mut connection).await?;
     let reader = JournalReader::open(path).await?;
-    let (frontier, note) = match head(&mut connection, &key).await? {
+    let last = last_entry(&mut connection).await?;
+    let (frontier, note) = match head(&mut connection, &key, last.as_ref()).await? {
         Some(head) => head,
         None => begin_log(&mut connection, &key, &signer).await?,
     };
+    let last = last.map(|(_, leaf)| moment(&leaf)).transpose()?;
     let state = load_state(&reader).await?;
     let writer = Writer {
         connection,
@@ -64,7 +66,7 @@ pub(super) async fn open(
         frontier,
         signer,
         key,
-        clock: LeafClock::start(),
+        clock: LeafClock::start(last),
         latest: Arc::new(RwLock::new(note.into())),
         stopped: None,
     };
@@ -95,22 +97,38 @@ async fn migrate(connection: &mut SqliteConnection) -> Result<(), JournalError> 
     Ok(())
 }
 
+/// The index and leaf of the last entry.
+async fn last_entry(
+    connection: &mut SqliteConnection,
+) -> Result<Option<(i64, Vec<u8>)>, JournalError> {
+    sqlx::query_as("SELECT leaf_index, leaf FROM entry ORDER BY leaf_index DESC LIMIT 1")
+        .fetch_optional(connection)
+        .await
+        .map_err(database("reading the last entry"))
+}
+
+/// When a leaf was made.
+fn moment(leaf: &[u8]) -> Result<Moment, JournalError> {
+    let leaf = Leaf::decode(leaf)?;
+    Ok(Moment {
+        wall_ms: leaf.wall_ms,
+        monotonic_ms: leaf.monotonic_ms,
+        boot_id: leaf.boot_id,
+    })
+}
+
 /// The stored tree head, held against its signature and the last entry.
 async fn head(
     connection: &mut SqliteConnection,
     key: &VerifierKey,
+    last: Option<&(i64, Vec<u8>)>,
 ) -> Result<Option<(Frontier, String)>, JournalError> {
     let stored: Option<(i64, Vec<u8>, String)> =
         sqlx::query_as("SELECT tree_size, frontier, note FROM tree_head WHERE id = 1")
-            .fetch_optional(&mut *connection)
-            .await
-            .map_err(database("reading the tree head"))?;
-    let last: Option<(i64, Vec<u8>)> =
-        sqlx::query_as("SELECT leaf_index, leaf FROM entry ORDER BY leaf_index DESC LIMIT 1")
             .fetch_optional(connection)
             .await
-            .map_err(database("reading the last entry"))?;
-    let entries = last.as_ref().map_or(0, |(index, _)| index + 1);
+            .map_err(database("reading the tree head"))?;
+    let entries = last.map_or(0, |(index, _)| index + 1);
     let Some((size, frontier, note)) = stored else {
         return match entries {
             0 => Ok(None),
@@ -147,7 +165,7 @@ async fn head(
     }
     // The last leaf of an odd tree is a subtree of its own: a cheap look at whether entries and tree belong together.
     if let Some((_, leaf)) = last.filter(|_| size % 2 == 1)
-        && !frontier.to_bytes().ends_with(&leaf_hash(&leaf))
+        && !frontier.to_bytes().ends_with(&leaf_hash(leaf))
     {
         return Err(damaged(
             "the last entry",

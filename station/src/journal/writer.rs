@@ -9,7 +9,7 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::mpsc;
 
 use super::JournalError;
-use super::clock::LeafClock;
+use super::clock::{LeafClock, Moment};
 use super::error::database;
 use super::idempotency;
 use super::model::{Committed, Operator};
@@ -41,9 +41,10 @@ pub(super) struct Writer {
     pub(super) stopped: Option<String>,
 }
 
-/// A request that was accepted: where its answer goes, and its leaves.
+/// A request that was accepted: where its answer goes, its changes until they are leaves, and where these begin.
 struct Accepted {
     reply: Reply<Committed>,
+    changes: Vec<Prepared>,
     first_leaf: u64,
 }
 
@@ -151,7 +152,10 @@ impl Writer {
                 let _ = reply.send(Err(error));
             }
         }
-        for Accepted { reply, first_leaf } in accepted {
+        for Accepted {
+            reply, first_leaf, ..
+        } in accepted
+        {
             let answer = match &outcome {
                 Ok(checkpoint) => Ok(Committed {
                     first_leaf,
@@ -180,25 +184,19 @@ impl Writer {
                 return Err(failure);
             }
         };
-        let now_ms = crate::clock::wall_ms();
+        let (now, clock_step) = self.clock.look();
         let mut dirty = Dirty::default();
-        let mut frontier = self.frontier.clone();
-        let mut leaves = Leaves {
-            clock: self.clock,
-            wall_ms: now_ms,
-            entries: Entries::from(frontier.size()),
-        };
         for request in requests {
-            let mut view = View::new(&self.state, &facts, now_ms);
+            let mut view = View::new(&self.state, &facts, now.wall_ms);
             match judge(&mut view, &request.changes, request.operator) {
                 Ok(()) => {
                     let draft = view.draft;
                     self.state.take(draft, &mut dirty);
                     accepted.push(Accepted {
                         reply: request.reply,
-                        first_leaf: frontier.size(),
+                        changes: request.changes,
+                        first_leaf: 0,
                     });
-                    leaves.append(&mut frontier, &request.changes);
                 }
                 Err(refusal) => refused.push((request.reply, Some(refusal))),
             }
@@ -210,8 +208,21 @@ impl Writer {
                 cause: "a reader of the checkpoint has panicked".to_owned(),
             });
         }
+        let mut frontier = self.frontier.clone();
+        let mut leaves = Leaves {
+            moment: now,
+            entries: Entries::from(frontier.size()),
+        };
+        if let Some(step) = clock_step {
+            leaves.append(&mut frontier, &[Prepared::new(step)?]);
+        }
+        for request in accepted.iter_mut() {
+            request.first_leaf = frontier.size();
+            leaves.append(&mut frontier, &std::mem::take(&mut request.changes));
+        }
         let note = self.store(leaves, &frontier, &dirty).await?;
         self.frontier = frontier;
+        self.clock.commit(now);
         self.state.settle(&dirty);
         if let Ok(mut latest) = self.latest.write() {
             *latest = Arc::clone(&note);
@@ -262,8 +273,7 @@ fn judge(
 
 /// The leaves of a batch, as they are made.
 struct Leaves {
-    clock: LeafClock,
-    wall_ms: u64,
+    moment: Moment,
     entries: Entries,
 }
 
@@ -273,9 +283,9 @@ impl Leaves {
             let (kind, run) = (prepared.change.kind(), prepared.change.run());
             let leaf = Leaf {
                 kind,
-                wall_ms: self.wall_ms,
-                monotonic_ms: self.clock.monotonic_ms(),
-                boot_id: self.clock.boot_id,
+                wall_ms: self.moment.wall_ms,
+                monotonic_ms: self.moment.monotonic_ms,
+                boot_id: self.moment.boot_id,
                 run,
                 device_id: prepared.change.device_id(),
                 commitment: prepared.commitment,

@@ -24,6 +24,9 @@ pub enum Change {
         boot_id: String,
         /// Runs that were found interrupted.
         interrupted_runs: u32,
+        /// SHA-256 of the configuration that it runs under; the text stands in the latest [`Change::ConfigurationChanged`].
+        #[serde(default)]
+        configuration: String,
     },
     /// The software let go of the home in good order.
     Stopped,

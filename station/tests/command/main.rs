@@ -11,6 +11,7 @@ mod cloud_key;
 mod config;
 mod core_dump;
 mod home;
+mod leaves;
 mod owner;
 mod permission;
 mod product;

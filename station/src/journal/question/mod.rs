@@ -4,6 +4,7 @@ mod operator;
 mod order;
 mod product;
 mod run;
+mod station;
 mod unit;
 
 pub(super) use run::interrupted;
