@@ -47,20 +47,6 @@ pub enum AppError {
     Operator(#[source] OperatorError),
 }
 
-/// A journal's refusal of one change, as opposed to its failure: the name is taken, the order is closed, and so on.
-#[must_use]
-pub(super) const fn is_refusal(error: &JournalError) -> bool {
-    !matches!(
-        error,
-        JournalError::Stopped { .. }
-            | JournalError::Database { .. }
-            | JournalError::Migration(_)
-            | JournalError::TooNew { .. }
-            | JournalError::Damaged { .. }
-            | JournalError::Audit(_)
-    )
-}
-
 impl AppError {
     /// The exit code.
     #[must_use]
@@ -69,7 +55,7 @@ impl AppError {
             Self::Home(_) | Self::Space { .. } | Self::Registry(_) | Self::KeyPool(_) => {
                 ExitCode::NotReady
             }
-            Self::Journal(error) if is_refusal(error) => ExitCode::Usage,
+            Self::Journal(error) if error.is_refusal() => ExitCode::Usage,
             Self::AuditKey { .. } | Self::Journal(_) => ExitCode::AuditRefused,
             Self::Operator(_) => ExitCode::NotAllowed,
         }
@@ -88,7 +74,7 @@ impl AppError {
             Self::Home(HomeError::Config { .. }) => "config",
             Self::Home(HomeError::System { .. }) => "home",
             Self::AuditKey { .. } => "audit-key",
-            Self::Journal(error) if is_refusal(error) => "refused",
+            Self::Journal(error) if error.is_refusal() => "refused",
             Self::Journal(_) => "journal",
             Self::Registry(_) => "registry",
             Self::KeyPool(_) => "key-pool",
@@ -105,12 +91,7 @@ impl AppError {
             Self::AuditKey { .. } => {
                 "Restore the audit log's key and its permissions (0600); a new key can't continue this log."
             }
-            Self::Journal(error) if is_refusal(error) => {
-                "Look at what there is with `keyline product list`, `keyline order list` or `keyline unit show`."
-            }
-            Self::Journal(_) => {
-                "Check the disk's free space and health, then start again: every unit's state is known."
-            }
+            Self::Journal(error) => error.next(),
             Self::Registry(_) => {
                 "Check the network and the registry's address, then run `keyline doctor`."
             }

@@ -50,6 +50,26 @@ pub enum JournalError {
     /// The checkpoint could not be signed or read.
     #[error("the audit log refused")]
     Audit(#[from] AuditError),
+    /// The log has run too far ahead of what its witnesses have cosigned.
+    #[error(
+        "expected the log to be at most {leaves_max} leaves and {hours_max} hours ahead of its last witnessed checkpoint, it is {leaves} leaves and {hours} hours ahead"
+    )]
+    AheadOfWitnesses {
+        /// By how many leaves.
+        leaves: u64,
+        /// For how many hours.
+        hours: u64,
+        /// The most leaves.
+        leaves_max: u64,
+        /// The most hours.
+        hours_max: u64,
+    },
+    /// A witness knows a log of this name that this one does not continue.
+    #[error("nothing more is signed, because {cause}")]
+    Disputed {
+        /// Which witness, and what it knows.
+        cause: String,
+    },
     /// One commit had no change or too many.
     #[error("expected 1 to {limit} changes in a commit, got {got}")]
     ChangeCount {
@@ -152,6 +172,41 @@ pub enum JournalError {
 }
 
 impl JournalError {
+    /// Whether one change was refused by the rules, as opposed to the journal or its log being in trouble.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        !matches!(
+            self,
+            Self::Stopped { .. }
+                | Self::Database { .. }
+                | Self::Migration(_)
+                | Self::TooNew { .. }
+                | Self::Damaged { .. }
+                | Self::Audit(_)
+                | Self::AheadOfWitnesses { .. }
+                | Self::Disputed { .. }
+        )
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub const fn next(&self) -> &'static str {
+        match self {
+            Self::AheadOfWitnesses { .. } => {
+                "Bring the witnesses back in reach (`keyline doctor` names those that do not answer), then run again."
+            }
+            Self::Disputed { .. } => {
+                "Keep the home as it is and call whoever answers for the audit log: it was restored from an old copy, or somebody else signs in its name. `keyline station replace` begins a new log."
+            }
+            error if error.is_refusal() => {
+                "Look at what there is with `keyline product list`, `keyline order list` or `keyline unit show`."
+            }
+            _ => {
+                "Check the disk's free space and health, then start again: every unit's state is known."
+            }
+        }
+    }
+
     /// The failure of a run that met this error; `None` where it isn't about the run, and the line stops.
     #[must_use]
     pub const fn failure_code(&self) -> Option<FailureCode> {

@@ -25,6 +25,7 @@ mod store;
 mod unit_rules;
 mod verify;
 mod view;
+mod witnessing;
 mod writer;
 
 use std::ops::Deref;
@@ -35,8 +36,8 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use error::JournalError;
 pub use model::{
-    Alarm, Committed, Idempotency, InterruptedRun, Operator, OrderCounts, StepEvent, Unit,
-    UnitFilter,
+    AheadBounds, Alarm, Committed, Idempotency, InterruptedRun, Operator, OrderCounts, StepEvent,
+    StoredCosignature, Unit, UnitFilter,
 };
 pub use reader::JournalReader;
 
@@ -44,6 +45,7 @@ use crate::audit::{CheckpointSigner, VerifierKey};
 use crate::record::Change;
 use prepared::Prepared;
 use request::{CommitRequest, Reply, Request};
+use witnessing::WitnessWord;
 
 /// The most changes in one commit. A run has about twenty.
 pub const CHANGES_MAX: usize = 256;
@@ -197,6 +199,46 @@ impl Journal {
         let (key, result) = (key.to_owned(), result.to_owned());
         self.ask(|reply| Request::IdempotencyFinish { key, result, reply })
             .await
+    }
+
+    /// From now on runs begin only while the log is within these bounds of its last witnessed checkpoint.
+    ///
+    /// # Errors
+    /// [`JournalError::Stopped`].
+    pub async fn bound_ahead(&self, bounds: AheadBounds) -> Result<(), JournalError> {
+        self.tell(WitnessWord::Bounds(bounds)).await
+    }
+
+    /// Keeps what witnesses signed, on disk when this returns. Whether the signatures verify is the caller's to check, as is
+    /// `witnessed_size`: the size of the largest checkpoint that has enough of them.
+    ///
+    /// # Errors
+    /// [`JournalError::Stopped`].
+    pub async fn keep_cosignatures(
+        &self,
+        cosignatures: Vec<StoredCosignature>,
+        witnessed_size: Option<u64>,
+    ) -> Result<(), JournalError> {
+        self.tell(WitnessWord::Cosigned {
+            cosignatures,
+            witnessed_size,
+        })
+        .await
+    }
+
+    /// A witness knows a log of this name that this one does not continue: nothing more is signed until the home is opened again.
+    ///
+    /// # Errors
+    /// [`JournalError::Stopped`].
+    pub async fn dispute(&self, cause: &str) -> Result<(), JournalError> {
+        self.tell(WitnessWord::Disputed {
+            cause: cause.to_owned(),
+        })
+        .await
+    }
+
+    async fn tell(&self, word: WitnessWord) -> Result<(), JournalError> {
+        self.ask(|reply| Request::Witness { word, reply }).await
     }
 
     /// Ends the writer. Everything that was asked for before is on disk when this returns; other handles find the journal stopped.

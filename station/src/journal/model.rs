@@ -146,6 +146,28 @@ pub struct Operator {
     pub added_at_ms: u64,
 }
 
+/// How far the log may run ahead of its last witnessed checkpoint before no run begins any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AheadBounds {
+    /// In leaves.
+    pub leaves_max: u64,
+    /// In hours since the first leaf that no witnessed checkpoint covers.
+    pub hours_max: u64,
+}
+
+/// A witness's signature on one of this log's checkpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredCosignature {
+    /// The checkpoint's size.
+    pub tree_size: u64,
+    /// The witness's verifier key.
+    pub witness: String,
+    /// The signature line (C2SP `signed-note`), without its line end.
+    pub line: String,
+    /// When the witness signed, by its own clock, in seconds since 1970.
+    pub time_s: u64,
+}
+
 /// What became of a request with this idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Idempotency {

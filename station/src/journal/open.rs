@@ -15,6 +15,7 @@ use super::reader::JournalReader;
 use super::row::{damaged, unsigned};
 use super::state::{Dirty, Layer, OpenRun, OrderRow};
 use super::store::{self, Entries};
+use super::witnessing::Witnessing;
 use super::writer::Writer;
 use super::{JournalError, row};
 use crate::audit::{Checkpoint, CheckpointSigner, Frontier, Leaf, VerifierKey, leaf_hash};
@@ -67,6 +68,7 @@ pub(super) async fn open(
         signer,
         key,
         clock: LeafClock::start(last),
+        witnessing: Witnessing::default(),
         latest: Arc::new(RwLock::new(note.into())),
         stopped: None,
     };

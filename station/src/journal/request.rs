@@ -5,6 +5,7 @@ use tokio::sync::oneshot;
 use super::JournalError;
 use super::model::{Committed, Idempotency, Operator};
 use super::prepared::Prepared;
+use super::witnessing::WitnessWord;
 
 /// Where an answer goes.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, JournalError>>;
@@ -30,6 +31,11 @@ pub(super) enum Request {
     IdempotencyFinish {
         key: String,
         result: String,
+        reply: Reply<()>,
+    },
+    /// What the witnesses said, or how much that counts.
+    Witness {
+        word: WitnessWord,
         reply: Reply<()>,
     },
     /// Everything before it is on disk when the answer comes, and nothing after it is taken.

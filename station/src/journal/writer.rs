@@ -20,6 +20,7 @@ use super::rules;
 use super::state::{Dirty, Layer};
 use super::store::{self, Entries};
 use super::view::View;
+use super::witnessing::Witnessing;
 use crate::audit::{Checkpoint, CheckpointSigner, Frontier, Leaf, VerifierKey, leaf_hash};
 use crate::record::Change;
 
@@ -35,6 +36,7 @@ pub(super) struct Writer {
     pub(super) signer: CheckpointSigner,
     pub(super) key: VerifierKey,
     pub(super) clock: LeafClock,
+    pub(super) witnessing: Witnessing,
     /// The latest checkpoint, for whoever asks.
     pub(super) latest: Arc<RwLock<Arc<str>>>,
     /// Why nothing more is accepted.
@@ -95,6 +97,14 @@ impl Writer {
                 };
                 let _ = reply.send(self.stop_on_failure(answer));
             }
+            Request::Witness { word, reply } => {
+                let size = self.frontier.size();
+                let answer = match self.refuse_stopped() {
+                    Ok(()) => self.witnessing.hear(&mut self.connection, word, size).await,
+                    Err(stopped) => Err(stopped),
+                };
+                let _ = reply.send(self.stop_on_failure(answer));
+            }
             Request::Close { reply } => return Some(reply),
             Request::Commit(commit) => self.commit(vec![commit]).await,
         }
@@ -106,7 +116,17 @@ impl Writer {
             Some(cause) => Err(JournalError::Stopped {
                 cause: cause.clone(),
             }),
-            None => Ok(()),
+            None => self.witnessing.refuse_disputed(),
+        }
+    }
+
+    /// Runs begin only while the witnesses are near enough; what is in hand goes on to its end.
+    fn may_begin(&self, changes: &[Prepared], now_ms: u64) -> Result<(), JournalError> {
+        let begins = |prepared: &Prepared| matches!(prepared.change, Change::RunStarted { .. });
+        if changes.iter().any(begins) {
+            self.witnessing.refuse_ahead(self.frontier.size(), now_ms)
+        } else {
+            Ok(())
         }
     }
 
@@ -188,7 +208,10 @@ impl Writer {
         let mut dirty = Dirty::default();
         for request in requests {
             let mut view = View::new(&self.state, &facts, now.wall_ms);
-            match judge(&mut view, &request.changes, request.operator) {
+            let judged = self
+                .may_begin(&request.changes, now.wall_ms)
+                .and_then(|()| judge(&mut view, &request.changes, request.operator));
+            match judged {
                 Ok(()) => {
                     let draft = view.draft;
                     self.state.take(draft, &mut dirty);
@@ -223,6 +246,7 @@ impl Writer {
         let note = self.store(leaves, &frontier, &dirty).await?;
         self.frontier = frontier;
         self.clock.commit(now);
+        self.witnessing.grew(now.wall_ms);
         self.state.settle(&dirty);
         if let Ok(mut latest) = self.latest.write() {
             *latest = Arc::clone(&note);

@@ -36,12 +36,13 @@ impl LineError {
     #[must_use]
     pub fn next(&self) -> String {
         match self {
-            Self::Journal(_) => {
-                "Check the disk's free space and health, then start again: every unit's state is known.".to_owned()
-            }
+            Self::Journal(error) => error.next().to_owned(),
             Self::Registry(_) => FailureCode::RegistryUnreachable.next().to_owned(),
             Self::NotReady(failure) => failure.next.clone(),
-            Self::SlotLost(_) => "Start again; the unit goes on where it stopped. Keep the log for the maintainers.".to_owned(),
+            Self::SlotLost(_) => {
+                "Start again; the unit goes on where it stopped. Keep the log for the maintainers."
+                    .to_owned()
+            }
         }
     }
 }

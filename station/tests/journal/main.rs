@@ -8,3 +8,4 @@ mod fixture;
 mod orders;
 mod tampering;
 mod units;
+mod witnessing;

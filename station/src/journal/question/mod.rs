@@ -1,5 +1,6 @@
 //! What can be asked, one file a subject. Each question is answered from an index.
 
+mod checkpoint;
 mod operator;
 mod order;
 mod product;
