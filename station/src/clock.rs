@@ -2,6 +2,19 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// A time in milliseconds since 1970 as a person reads it: UTC, to the second, as RFC 3339 writes it.
+#[must_use]
+pub fn text(milliseconds: u64) -> String {
+    let seconds = i64::try_from(milliseconds / 1_000).unwrap_or(i64::MAX);
+    OffsetDateTime::from_unix_timestamp(seconds)
+        .ok()
+        .and_then(|at| at.format(&Rfc3339).ok())
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
 /// Milliseconds since 1970-01-01 UTC by the machine's clock; 0 where that stands before 1970.
 #[must_use]
 pub fn wall_ms() -> u64 {
@@ -10,4 +23,12 @@ pub fn wall_ms() -> u64 {
         .map_or(0, |since| {
             u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
         })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_time_is_written_as_rfc_3339_has_it() {
+        assert_eq!(super::text(1_700_000_000_123), "2023-11-14T22:13:20Z");
+    }
 }

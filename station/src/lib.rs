@@ -10,6 +10,7 @@ pub mod clock;
 pub mod cloud_key;
 pub mod command;
 pub mod demo;
+pub mod error_text;
 pub mod event;
 pub mod exit;
 pub mod home;

@@ -1,12 +1,12 @@
 //! Why a command could not do what it was asked: printed once, at the top, with its causes and the next action.
 
-use std::error::Error;
 use std::path::PathBuf;
 
 use super::feasible::InfeasibleProduct;
 use super::request::Permit;
 use crate::app::AppError;
 use crate::cloud_key::CloudKeyError;
+use crate::error_text::chain;
 use crate::event::ErrorBody;
 use crate::exit::ExitCode;
 use crate::home::{HomeError, LinkSelectorError};
@@ -226,19 +226,6 @@ impl CommandError {
         }
         .to_owned()
     }
-}
-
-/// An error and its causes in one line, outermost first.
-#[must_use]
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 macro_rules! through_app {

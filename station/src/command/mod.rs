@@ -21,7 +21,8 @@ mod request;
 mod run;
 mod signal;
 
-pub use error::{CommandError, chain};
+pub use crate::error_text::chain;
+pub use error::CommandError;
 pub use feasible::InfeasibleProduct;
 pub use log::start as start_log;
 pub use name::{Name, NameError};

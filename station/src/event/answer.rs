@@ -1,8 +1,9 @@
 //! Answers to questions, collected until the command ends and shown as one table or in detail.
 
 use super::human::AnswerStyle;
-use super::table::{list, table, time};
+use super::table::{list, table};
 use super::{Event, OrderView, PinView, ProductView, RunView, UnitView};
+use crate::clock::text as time;
 use crate::record::StepPhase;
 use crate::registry::PinEvent;
 

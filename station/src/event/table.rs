@@ -72,18 +72,6 @@ pub(super) fn printable_lines(text: &str) -> String {
     text.lines().map(printable).collect::<Vec<_>>().join("\n")
 }
 
-/// A time as people write it, UTC.
-pub(super) fn time(milliseconds: u64) -> String {
-    let seconds = i64::try_from(milliseconds / 1_000).unwrap_or(i64::MAX);
-    time::OffsetDateTime::from_unix_timestamp(seconds)
-        .ok()
-        .and_then(|at| {
-            at.format(&time::format_description::well_known::Rfc3339)
-                .ok()
-        })
-        .unwrap_or_else(|| "unknown".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +93,5 @@ mod tests {
             list(&[("id", "7".to_owned()), ("serial", String::new())]),
             "id:     7\n"
         );
-        assert_eq!(time(1_700_000_000_123), "2023-11-14T22:13:20Z");
     }
 }

@@ -36,8 +36,8 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use error::JournalError;
 pub use model::{
-    AheadBounds, Alarm, Committed, Idempotency, InterruptedRun, Operator, OrderCounts, StepEvent,
-    StoredCosignature, Unit, UnitFilter,
+    AheadBounds, Alarm, Committed, Entry, Idempotency, InterruptedRun, Operator, OrderCounts,
+    StepEvent, StoredCosignature, Unit, UnitFilter,
 };
 pub use reader::JournalReader;
 

@@ -146,6 +146,19 @@ pub struct Operator {
     pub added_at_ms: u64,
 }
 
+/// An entry of the log: a leaf, and what opens its commitment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its index in the log.
+    pub index: u64,
+    /// The bytes that the tree hashes ([`crate::audit::Leaf`]).
+    pub leaf: Vec<u8>,
+    /// What the commitment is salted with.
+    pub salt: [u8; 32],
+    /// The change, as JSON: the bytes that were committed to.
+    pub body: String,
+}
+
 /// How far the log may run ahead of its last witnessed checkpoint before no run begins any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AheadBounds {

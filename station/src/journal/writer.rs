@@ -22,6 +22,7 @@ use super::store::{self, Entries};
 use super::view::View;
 use super::witnessing::Witnessing;
 use crate::audit::{Checkpoint, CheckpointSigner, Frontier, Leaf, VerifierKey, leaf_hash};
+use crate::error_text::chain;
 use crate::record::Change;
 
 /// How many requests one transaction takes at most: enough for every slot of the widest line, few enough to keep latency flat.
@@ -321,22 +322,11 @@ impl Leaves {
             if let Change::UnitQuarantined { device_id, .. }
             | Change::CloneAlarm { device_id, .. }
             | Change::UnitReleased { device_id, .. }
-            | Change::UnitScrapped { device_id, .. } = &prepared.change
+            | Change::UnitScrapped { device_id, .. }
+            | Change::PinRevoked { device_id, .. } = &prepared.change
             {
                 self.entries.push_event(kind, *device_id, run);
             }
         }
     }
-}
-
-/// An error and its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

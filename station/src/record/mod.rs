@@ -9,6 +9,7 @@ mod failure;
 mod id;
 mod order;
 mod product;
+mod proof_transcript;
 mod run;
 
 pub use change::Change;
@@ -21,4 +22,5 @@ pub use failure::{Disposition, Failure, FailureCode};
 pub use id::{OrderId, ProductId, RunId, StationId};
 pub use order::{Order, OrderState};
 pub use product::{Product, WhenRegistryUnreachable};
+pub use proof_transcript::parse_proof_transcript;
 pub use run::{DeviceIdText, Run, RunResult, Step, StepPhase, UnitState};

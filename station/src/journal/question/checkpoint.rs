@@ -63,6 +63,23 @@ impl JournalReader {
             .collect()
     }
 
+    /// The first checkpoint that covers the leaf at this index, if one does.
+    ///
+    /// # Errors
+    /// [`JournalError`] where the database fails or is damaged.
+    pub async fn checkpoint_over(&self, index: u64) -> Result<Option<(u64, String)>, JournalError> {
+        let found: Option<(i64, String)> = sqlx::query_as(
+            "SELECT tree_size, note FROM checkpoint WHERE tree_size > ?1 ORDER BY tree_size LIMIT 1",
+        )
+        .bind(row::signed(index))
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(database(DOING))?;
+        found
+            .map(|(size, note)| Ok((row::unsigned(size)?, note)))
+            .transpose()
+    }
+
     /// What witnesses said, the largest checkpoints first, at most `limit` signatures.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! What can be asked, one file a subject. Each question is answered from an index.
 
 mod checkpoint;
+mod entry;
 mod operator;
 mod order;
 mod product;
