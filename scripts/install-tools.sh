@@ -13,7 +13,7 @@ needed=(cc:gcc pkg-config:pkg-config qemu-system-arm:qemu-system-arm openssl:ope
 # file:package, for what only a file shows.
 files=(/usr/share/pkgconfig/libudev.pc:libudev-dev)
 if [ "$purpose" = test ]; then
-    needed+=(gdb:gdb strace:strace)
+    needed+=(gdb:gdb strace:strace go:golang-go python3:python3)
 fi
 
 missing=()
@@ -24,6 +24,10 @@ for entry in "${files[@]}"; do
     package=${entry#*:}
     pkg-config --exists "${package%-dev}" 2>/dev/null || missing+=("$package")
 done
+if [ "$purpose" = test ]; then
+    [ -d /usr/share/gocode/src/golang.org/x/mod/sumdb/tlog ] || missing+=(golang-golang-x-mod-dev)
+    python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+fi
 if [ "$purpose" = test ] && [ ! -d /usr/src/rustc-1.96.0 ]; then
     # The pinned compiler of the firmware. Another Debian may not carry it: then the images are not compared, and the check says so.
     if apt-cache show rustc-web 2>/dev/null | grep -q '^Version: 1\.96'; then
