@@ -19,7 +19,7 @@ pub(super) enum Meaning {
 ///
 /// PostgreSQL names the constraint; SQLite says `UNIQUE constraint failed: table.column, …`, and for an index over an expression or
 /// with a condition the same, so that the columns tell which one it was.
-const RACES: [(&str, &str); 6] = [
+const RACES: [(&str, &str); 9] = [
     ("key_claim_pkey", "key_claim.fingerprint"),
     ("pin_pkey", "pin.device_id, pin.fingerprint"),
     ("pin_one_pending", "pin.device_id"),
@@ -29,6 +29,15 @@ const RACES: [(&str, &str); 6] = [
         "pin_history.device_id, pin_history.sequence",
     ),
     ("proof_pkey", "proof.nonce"),
+    ("log_pkey", "log.origin"),
+    (
+        "log_checkpoint_pkey",
+        "log_checkpoint.origin, log_checkpoint.tree_size",
+    ),
+    (
+        "log_checkpoint_previous",
+        "log_checkpoint.origin, log_checkpoint.previous_size",
+    ),
 ];
 
 /// PostgreSQL: 40001 serialization failure, 40P01 deadlock (PostgreSQL manual, appendix A). SQLite: 5 busy, 6 locked, and 5's extended

@@ -36,6 +36,7 @@ impl<'a> Decision<'a> {
             } => self
                 .revoke(*device_id, reason, operator)
                 .map(Outcome::Revoked),
+            Act::Checkpoint(shown) => self.enter(shown).map(Outcome::Entered),
             Act::Close => Ok(Outcome::Closed),
         }
     }

@@ -1,6 +1,6 @@
 //! Why the registry refuses.
 
-use crate::record::{DeviceIdText, FailureCode};
+use crate::record::{DeviceIdText, FailureCode, StationId};
 
 /// Why the registry refuses, or can't answer. A refusal leaves nothing behind but, where it may mean a clone, an alarm.
 #[derive(Debug, thiserror::Error)]
@@ -155,6 +155,53 @@ pub enum RegistryError {
         /// The key.
         fingerprint: [u8; 32],
     },
+    /// The checkpoint is none, or not the one that it is said to be.
+    #[error("expected {expected} for the log {origin}, got {got}")]
+    BadCheckpoint {
+        /// The log's name.
+        origin: String,
+        /// What was expected.
+        expected: &'static str,
+        /// What came.
+        got: String,
+    },
+    /// The log has become shorter.
+    #[error(
+        "the log {origin} has shown {known} leaves and now shows {got}: its station may run on a journal that was restored from an old copy"
+    )]
+    LogRolledBack {
+        /// The log's name.
+        origin: String,
+        /// The leaves of the latest checkpoint.
+        known: u64,
+        /// The leaves of this one.
+        got: u64,
+    },
+    /// The log has two roots at one size.
+    #[error(
+        "the log {origin} has shown root {} at {size} leaves and now shows {}: its past was written anew, or two copies of its home are in use",
+        hex::encode(.known_root), hex::encode(.got_root)
+    )]
+    LogForked {
+        /// The log's name.
+        origin: String,
+        /// The size.
+        size: u64,
+        /// The root that was entered.
+        known_root: [u8; 32],
+        /// The root of this one.
+        got_root: [u8; 32],
+    },
+    /// The log is another station's.
+    #[error(
+        "the log {origin} is that of station {station}: two stations have the same name, or a copied home runs under another id"
+    )]
+    OriginOfAnother {
+        /// The log's name.
+        origin: String,
+        /// Whose it is.
+        station: StationId,
+    },
 }
 
 impl RegistryError {
@@ -171,6 +218,10 @@ impl RegistryError {
             | Self::TooNew { .. }
             | Self::Damaged { .. }
             | Self::NotClaimed { .. }
+            | Self::BadCheckpoint { .. }
+            | Self::LogRolledBack { .. }
+            | Self::LogForked { .. }
+            | Self::OriginOfAnother { .. }
             | Self::NotPinned(_) => FailureCode::RegistryRefused,
             Self::BadPublicKey { .. } => FailureCode::KeyUnsuitable,
             Self::PossessionNotShown { .. } => FailureCode::PossessionFailed,

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::record::{Claim, DeviceIdText, ProductId, Proof, RunId, StationId};
 
+use super::log::{LogAlarmKind, LogCheckpoint};
 use super::model::PinEventKind;
 
 /// SHA-256 of a public key's SPKI DER.
@@ -83,6 +84,30 @@ pub(super) struct AlarmRow {
     pub(super) run: RunId,
 }
 
+/// What is known of a log: whose it is, and its latest checkpoint.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KnownLog {
+    pub(super) station: StationId,
+    /// 0 where none was entered.
+    pub(super) size: u64,
+    pub(super) root: [u8; 32],
+}
+
+/// A checkpoint that is to be written, and the size of the one before it.
+#[derive(Debug)]
+pub(super) struct CheckpointRow<'a> {
+    pub(super) checkpoint: &'a LogCheckpoint,
+    pub(super) previous_size: u64,
+}
+
+/// A refused checkpoint that is to be written.
+#[derive(Debug)]
+pub(super) struct LogAlarmRow<'a> {
+    pub(super) kind: LogAlarmKind,
+    pub(super) shown: &'a LogCheckpoint,
+    pub(super) known_size: u64,
+}
+
 /// What the batch has read, kept up to date while it is decided.
 #[derive(Debug, Default)]
 pub(super) struct Known {
@@ -92,6 +117,10 @@ pub(super) struct Known {
     pub(super) sequences: HashMap<DeviceIdText, i64>,
     /// Which key a nonce has proven.
     pub(super) nonces: HashMap<[u8; 32], Fingerprint>,
+    /// By origin.
+    pub(super) logs: HashMap<String, KnownLog>,
+    /// The roots that were entered at the sizes which the batch names, by origin.
+    pub(super) roots: HashMap<(String, u64), [u8; 32]>,
 }
 
 /// What the batch writes. Claims and proofs are the requests' own.
@@ -102,6 +131,10 @@ pub(super) struct Writes<'a> {
     pub(super) proofs: Vec<&'a Proof>,
     pub(super) history: Vec<HistoryRow>,
     pub(super) alarms: Vec<AlarmRow>,
+    /// Logs that were never seen before.
+    pub(super) logs: Vec<&'a LogCheckpoint>,
+    pub(super) checkpoints: Vec<CheckpointRow<'a>>,
+    pub(super) log_alarms: Vec<LogAlarmRow<'a>>,
 }
 
 impl Writes<'_> {
@@ -111,6 +144,8 @@ impl Writes<'_> {
             && self.pins.is_empty()
             && self.proofs.is_empty()
             && self.alarms.is_empty()
+            && self.checkpoints.is_empty()
+            && self.log_alarms.is_empty()
     }
 }
 

@@ -4,6 +4,8 @@
 //! active pin; the registry verifies it by itself, from the claimed key. One public key belongs to one device id for ever, one device
 //! has at most one pending claim and one active pin, and history only grows.
 //!
+//! Beside that it is a witness of the stations' audit logs: it keeps their checkpoints and refuses what contradicts them.
+//!
 //! SQLite and PostgreSQL run the same statements, through one connection that takes whatever waits into one transaction: read what the
 //! requests name, decide in memory, write, commit. Where others write at the same time, the transaction is serializable and is carried
 //! out anew if it lost. All SQL of the registry is in this module.
@@ -15,8 +17,12 @@ mod decide;
 mod error;
 mod key;
 mod known;
+mod log;
+mod log_decide;
+mod log_store;
 mod model;
 mod question;
+mod reconcile;
 mod request;
 mod store;
 mod verify;
@@ -26,7 +32,9 @@ use sqlx::AnyPool;
 use tokio::sync::{mpsc, oneshot};
 
 pub use error::RegistryError;
+pub use log::{CheckpointReceipt, EnteredCheckpoint, LogAlarm, LogAlarmKind, LogCheckpoint};
 pub use model::{PinEvent, PinEventKind, RegistryAlarm};
+pub use reconcile::{ActivePin, AlarmPage, ClaimPin, ClaimRecord, StoredProof};
 
 use crate::record::{Claim, ClaimReceipt, DeviceIdText, PinReceipt, Proof};
 use request::{Act, Outcome, Request};
@@ -98,6 +106,27 @@ impl Registry {
         };
         match self.ask(act).await? {
             Outcome::Revoked(fingerprint) => Ok(fingerprint),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    /// Enters a checkpoint of a station's audit log, after the one that was entered last; the same one again is accepted, with
+    /// `already`. The caller has verified its signature, and that its tree contains the tree entered before ([`latest_checkpoint`]);
+    /// the registry checks that the note says what is entered, and holds it against what it knows. What it refuses as a rollback, a
+    /// fork or another station's log leaves an alarm behind, with the note.
+    ///
+    /// [`latest_checkpoint`]: Self::latest_checkpoint
+    ///
+    /// # Errors
+    /// [`RegistryError::LogRolledBack`], [`RegistryError::LogForked`], [`RegistryError::OriginOfAnother`],
+    /// [`RegistryError::BadCheckpoint`], or where the database can't be reached.
+    pub async fn enter_checkpoint(
+        &self,
+        checkpoint: LogCheckpoint,
+    ) -> Result<CheckpointReceipt, RegistryError> {
+        log::check(&checkpoint)?;
+        match self.ask(Act::Checkpoint(Box::new(checkpoint))).await? {
+            Outcome::Entered(receipt) => Ok(receipt),
             other => Err(other.unexpected()),
         }
     }

@@ -42,7 +42,7 @@ impl FromRow<'_, AnyRow> for PinRow {
     }
 }
 
-fn undecodable(error: StoreError) -> sqlx::Error {
+pub(super) fn undecodable(error: StoreError) -> sqlx::Error {
     match error {
         StoreError::Database(error) => error,
         StoreError::Damaged(what, expected, found) => {
@@ -51,7 +51,7 @@ fn undecodable(error: StoreError) -> sqlx::Error {
     }
 }
 
-fn id(bytes: &[u8]) -> Result<[u8; 16], sqlx::Error> {
+pub(super) fn id(bytes: &[u8]) -> Result<[u8; 16], sqlx::Error> {
     bytes
         .try_into()
         .map_err(|_| sqlx::Error::Decode("an id: expected 16 bytes".into()))
@@ -181,7 +181,7 @@ fn event(columns: HistoryColumns) -> Result<PinEvent, sqlx::Error> {
     })
 }
 
-type AlarmColumns = (
+pub(super) type AlarmColumns = (
     String,
     Vec<u8>,
     Vec<u8>,
@@ -192,7 +192,7 @@ type AlarmColumns = (
     i64,
 );
 
-fn alarm(columns: AlarmColumns) -> Result<RegistryAlarm, sqlx::Error> {
+pub(super) fn alarm(columns: AlarmColumns) -> Result<RegistryAlarm, sqlx::Error> {
     let (kind, device, fingerprint, other_device, other_key, station, run, at_ms) = columns;
     Ok(RegistryAlarm {
         kind,

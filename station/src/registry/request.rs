@@ -3,6 +3,7 @@
 use tokio::sync::oneshot;
 
 use super::RegistryError;
+use super::log::{CheckpointReceipt, LogCheckpoint};
 use crate::record::{Claim, ClaimReceipt, DeviceIdText, PinReceipt, Proof};
 
 /// What is asked for. Signatures were verified before.
@@ -15,6 +16,7 @@ pub(super) enum Act {
         reason: String,
         operator: String,
     },
+    Checkpoint(Box<LogCheckpoint>),
     /// Nothing after this is taken.
     Close,
 }
@@ -26,7 +28,7 @@ impl Act {
             Self::Claim(claim) => Some(claim.device_id),
             Self::Pin(proof) => Some(proof.device_id),
             Self::Revoke { device_id, .. } => Some(*device_id),
-            Self::Close => None,
+            Self::Checkpoint(_) | Self::Close => None,
         }
     }
 }
@@ -37,6 +39,7 @@ pub(super) enum Outcome {
     Claimed(ClaimReceipt),
     Pinned(PinReceipt),
     Revoked([u8; 32]),
+    Entered(CheckpointReceipt),
     Closed,
 }
 

@@ -6,6 +6,7 @@ use sqlx::AnyConnection;
 use super::bulk::{Bulk, select_in};
 use super::decide::Decision;
 use super::known::{Fingerprint, Known, KnownClaim, KnownPin, PinState, Writes};
+use super::log_store;
 use super::request::{Act, Request};
 use crate::record::{DeviceIdText, ProductId};
 
@@ -79,7 +80,7 @@ pub(super) async fn read(
                 fingerprints.push(proof.fingerprint().to_vec());
                 nonces.push(proof.nonce.to_vec());
             }
-            Act::Revoke { .. } | Act::Close => {}
+            Act::Revoke { .. } | Act::Checkpoint(_) | Act::Close => {}
         }
         devices.extend(request.act.device_id().map(|id| id.0.as_bytes().to_vec()));
     }
@@ -91,6 +92,7 @@ pub(super) async fn read(
     for (nonce, fingerprint) in rows {
         known.nonces.insert(hash(&nonce)?, hash(&fingerprint)?);
     }
+    log_store::read(connection, &mut known, requests).await?;
     Ok(known)
 }
 
@@ -191,6 +193,7 @@ pub(super) async fn write(
     write_claims(connection, &writes, now).await?;
     write_pins(connection, &known, &writes).await?;
     write_proofs(connection, &writes, now).await?;
+    log_store::write(connection, &writes, now).await?;
     HISTORY
         .run(connection, writes.history.into_iter(), |query, row| {
             query

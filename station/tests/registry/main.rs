@@ -1,10 +1,16 @@
 //! The registry's promises: one device a key for ever, one active pin a device, history that only grows, and nothing trusted that
 //! has not proven itself.
 
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that can't go on fails"
+)]
 
+mod checkpoints;
 mod concurrency;
 mod fixture;
 mod life;
+mod reconcile;
 mod refusals;
 mod sequences;
