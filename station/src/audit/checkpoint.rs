@@ -79,12 +79,53 @@ impl Checkpoint {
         let note = SignedNote::parse(note)?;
         note.verify(key)?;
         let checkpoint = Self::parse(&note.text)?;
-        if checkpoint.origin != key.name() {
-            return Err(AuditError::format(
-                "a checkpoint whose origin is its key's name",
-                &checkpoint.origin,
-            ));
-        }
+        checkpoint.check_origin(key)?;
         Ok(checkpoint)
+    }
+
+    /// Reads a note of a log that has several keys, as during a roll-over: at least one of them signed, and the log is that key's.
+    ///
+    /// # Errors
+    /// [`AuditError::NotSignedByAny`]; [`AuditError::BadSignature`] where a line by any of the keys doesn't verify, whatever the others say;
+    /// [`AuditError::OtherLog`] or [`AuditError::Format`].
+    pub fn verify_any(note: &str, keys: &[VerifierKey]) -> Result<Self, AuditError> {
+        let note = SignedNote::parse(note)?;
+        Self::verified_by(&note, keys).map(|(checkpoint, _)| checkpoint)
+    }
+
+    /// As [`verify_any`](Self::verify_any), with the first of the keys that signed.
+    pub(crate) fn verified_by<'k>(
+        note: &SignedNote,
+        keys: &'k [VerifierKey],
+    ) -> Result<(Self, &'k VerifierKey), AuditError> {
+        let mut signed = Vec::new();
+        for key in keys {
+            if !key.verified_lines(note)?.is_empty() {
+                signed.push(key);
+            }
+        }
+        let Some(first) = signed.first() else {
+            let name = |key: &VerifierKey| format!("{}+{:08x}", key.name(), key.key_id());
+            return Err(AuditError::NotSignedByAny {
+                keys: keys.iter().map(name).collect(),
+            });
+        };
+        let checkpoint = Self::parse(&note.text)?;
+        match signed.iter().find(|key| key.name() == checkpoint.origin) {
+            Some(key) => Ok((checkpoint, key)),
+            None => checkpoint
+                .check_origin(first)
+                .map(|()| (checkpoint, *first)),
+        }
+    }
+
+    fn check_origin(&self, key: &VerifierKey) -> Result<(), AuditError> {
+        if self.origin == key.name() {
+            return Ok(());
+        }
+        Err(AuditError::OtherLog {
+            expected: key.name().to_owned(),
+            got: self.origin.clone(),
+        })
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
     /// The signing key's file could not be read or made.
-    #[error("the audit log's key file {path} can't be {doing}")]
+    #[error("the signing key's file {path} can't be {doing}")]
     KeyFile {
         /// The file.
         path: PathBuf,
@@ -18,7 +18,7 @@ pub enum AuditError {
     },
     /// Others than its owner can reach the key file.
     #[error(
-        "expected permissions 0600 or stricter on the audit log's key file {path}, got {mode:04o}"
+        "expected permissions 0600 or stricter on the signing key's file {path}, got {mode:04o}"
     )]
     KeyFileOpenToOthers {
         /// The file.
@@ -54,6 +54,20 @@ pub enum AuditError {
         /// The key's id.
         key_id: u32,
     },
+    /// The note has no signature by any of the keys.
+    #[error("expected a signature by {}, the note has none", any_of(.keys))]
+    NotSignedByAny {
+        /// The keys, each `NAME+KEYID`.
+        keys: Vec<String>,
+    },
+    /// A checkpoint of another log.
+    #[error("expected a checkpoint of {expected:?}, got one of {got:?}")]
+    OtherLog {
+        /// The name of the key that signed.
+        expected: String,
+        /// The checkpoint's origin.
+        got: String,
+    },
     /// A signature is wrong.
     #[error("the signature by {name}+{key_id:08x} does not verify")]
     BadSignature {
@@ -61,6 +75,24 @@ pub enum AuditError {
         name: String,
         /// The key's id.
         key_id: u32,
+    },
+    /// A line of a policy is wrong, or a policy made of a configuration can't work.
+    #[error("expected {expected}{}, got {got}", in_line(*.line))]
+    Policy {
+        /// The line, counted from 1; `None` where the policy is not a text.
+        line: Option<usize>,
+        /// What was expected.
+        expected: &'static str,
+        /// What came.
+        got: String,
+    },
+    /// Too few witnesses cosigned.
+    #[error("expected the cosignatures of quorum {quorum:?}, missing: {missing}")]
+    QuorumMissed {
+        /// The quorum's name in the policy.
+        quorum: String,
+        /// The witnesses that could still make it whole, in words.
+        missing: String,
     },
     /// A proof was asked for something outside of the tree.
     #[error("expected {what} of at most {limit}, got {got}")]
@@ -92,4 +124,16 @@ impl AuditError {
             got: format!("{shown:?}"),
         }
     }
+}
+
+fn any_of(keys: &[String]) -> String {
+    match keys {
+        [] => "a known key (the policy names none)".to_owned(),
+        [key] => key.clone(),
+        keys => format!("one of {}", keys.join(", ")),
+    }
+}
+
+fn in_line(line: Option<usize>) -> String {
+    line.map_or_else(String::new, |line| format!(" in line {line}"))
 }

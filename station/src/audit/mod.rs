@@ -4,17 +4,22 @@
 //! database; the journal stores what is made here, each leaf in the transaction of the change that it stands for.
 
 mod checkpoint;
+mod cosignature;
 mod error;
+mod key;
 mod leaf;
 mod note;
+mod policy;
 mod proof;
 mod signer;
 mod tree;
 
 pub use checkpoint::Checkpoint;
+pub use cosignature::{Cosignature, CosignatureSigner, WitnessKey};
 pub use error::AuditError;
 pub use leaf::{LEAF_VERSION, Leaf, commitment};
 pub use note::{NoteSignature, SignedNote, VerifierKey};
+pub use policy::{PolicyWitness, TrustPolicy, Trusted};
 pub use proof::{consistency_proof, inclusion_proof, verify_consistency, verify_inclusion};
 pub use signer::{CheckpointSigner, FileSigner};
 pub use tree::{Frontier, Hash, empty_root, leaf_hash, node_hash};

@@ -2,26 +2,22 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use ed25519_dalek::{Signature, VerifyingKey};
-use sha2::{Digest as _, Sha256};
 
 use super::AuditError;
+use super::key::{NamedKey, SignatureType, is_key_name};
 
-/// The signature type of Ed25519 in C2SP `signed-note`.
-const ED25519: u8 = 0x01;
+/// The longest note that is read, in bytes. Sixteen signatures, post-quantum ones of almost 5 kB among them, have to be accepted: 107 kB.
+const NOTE_LENGTH_MAX: usize = 131_072;
 
-/// The longest note that is read, in bytes: a checkpoint with some hundred cosignatures.
-const NOTE_LENGTH_MAX: usize = 65_536;
+/// The most signature lines that are read: two log keys and the cosignatures of every witness that a policy can name.
+const SIGNATURES_MAX: usize = 128;
 
 /// What begins a signature line: U+2014 and a space.
 const SIGNATURE_PREFIX: &str = "\u{2014} ";
 
-/// A public key and its name. Holding one proves that the name can stand in a signature line and the key is a point of the curve.
+/// A log's public key and its name. Holding one proves that the name can stand in a signature line and the key is a point of the curve.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VerifierKey {
-    name: String,
-    key: VerifyingKey,
-}
+pub struct VerifierKey(NamedKey);
 
 impl VerifierKey {
     /// An Ed25519 key under a name.
@@ -29,15 +25,7 @@ impl VerifierKey {
     /// # Errors
     /// [`AuditError::Format`] where the name is empty or has a space or `+`, or the bytes are no key.
     pub fn new(name: &str, public_key: &[u8; 32]) -> Result<Self, AuditError> {
-        if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c == '+') {
-            return Err(AuditError::format("a key name without spaces and +", name));
-        }
-        let key = VerifyingKey::from_bytes(public_key)
-            .map_err(|_| AuditError::format("an Ed25519 public key", &hex::encode(public_key)))?;
-        Ok(Self {
-            name: name.to_owned(),
-            key,
-        })
+        NamedKey::new(SignatureType::Log, name, public_key).map(Self)
     }
 
     /// Reads `name+hex(key id)+base64(type ‖ public key)`.
@@ -45,53 +33,53 @@ impl VerifierKey {
     /// # Errors
     /// [`AuditError::Format`] where the text is anything else, or the key id isn't the key's.
     pub fn parse(text: &str) -> Result<Self, AuditError> {
-        let expected = "a verifier key NAME+KEYID+KEY of type Ed25519";
-        let refuse = || AuditError::format(expected, text);
-        let (name, rest) = text.split_once('+').ok_or_else(refuse)?;
-        let (id, key) = rest.split_once('+').ok_or_else(refuse)?;
-        let key = BASE64.decode(key).map_err(|_| refuse())?;
-        let (&kind, key) = key.split_first().ok_or_else(refuse)?;
-        let key: &[u8; 32] = key.try_into().map_err(|_| refuse())?;
-        let parsed = Self::new(name, key)?;
-        if kind != ED25519 || id != format!("{:08x}", parsed.key_id()) {
-            return Err(refuse());
-        }
-        Ok(parsed)
+        NamedKey::parse(SignatureType::Log, text).map(Self)
     }
 
     /// The name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        self.0.name()
     }
 
     /// First four bytes of SHA-256(name ‖ 0x0A ‖ type ‖ public key).
     #[must_use]
     pub fn key_id(&self) -> u32 {
-        let mut hash = Sha256::new();
-        hash.update(&self.name);
-        hash.update([b'\n', ED25519]);
-        hash.update(self.key.as_bytes());
-        let digest = hash.finalize();
-        u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]])
+        self.0.key_id()
+    }
+
+    /// The key without its name, 32 bytes as RFC 8032 encodes it.
+    #[must_use]
+    pub fn public_key(&self) -> [u8; 32] {
+        self.0.public_key()
+    }
+
+    /// The lines of a note by this key, all of them verified; empty where it did not sign.
+    ///
+    /// # Errors
+    /// [`AuditError::BadSignature`] where one of them doesn't verify: such a note is malformed.
+    pub(crate) fn verified_lines<'n>(
+        &self,
+        note: &'n SignedNote,
+    ) -> Result<Vec<&'n NoteSignature>, AuditError> {
+        self.0
+            .lines_in(note)
+            .map(|line| {
+                self.0
+                    .verify(note.text.as_bytes(), &line.signature)
+                    .map(|()| line)
+            })
+            .collect()
     }
 }
 
 impl std::fmt::Display for VerifierKey {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut key = vec![ED25519];
-        key.extend_from_slice(self.key.as_bytes());
-        write!(
-            formatter,
-            "{}+{:08x}+{}",
-            self.name,
-            self.key_id(),
-            BASE64.encode(key)
-        )
+        self.0.fmt(formatter)
     }
 }
 
-/// One signature line.
+/// One signature line. Displayed without its newline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoteSignature {
     /// The key's name.
@@ -100,6 +88,39 @@ pub struct NoteSignature {
     pub key_id: u32,
     /// The signature, in the form that the key's type says.
     pub signature: Vec<u8>,
+}
+
+impl NoteSignature {
+    fn parse(line: &str) -> Option<Self> {
+        let (name, bytes) = line.strip_prefix(SIGNATURE_PREFIX)?.split_once(' ')?;
+        if !is_key_name(name) {
+            return None;
+        }
+        let bytes = BASE64.decode(bytes).ok()?;
+        let (key_id, signature) = bytes.split_first_chunk::<4>()?;
+        // As other implementations do: a line that signs nothing is no signature.
+        if signature.is_empty() {
+            return None;
+        }
+        Some(Self {
+            name: name.to_owned(),
+            key_id: u32::from_be_bytes(*key_id),
+            signature: signature.to_vec(),
+        })
+    }
+}
+
+impl std::fmt::Display for NoteSignature {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut bytes = self.key_id.to_be_bytes().to_vec();
+        bytes.extend_from_slice(&self.signature);
+        write!(
+            formatter,
+            "{SIGNATURE_PREFIX}{} {}",
+            self.name,
+            BASE64.encode(bytes)
+        )
+    }
 }
 
 /// A note: what was signed, and by whom.
@@ -112,23 +133,26 @@ pub struct SignedNote {
 }
 
 impl SignedNote {
-    /// Reads a note.
+    /// Reads a note of at most 131,072 bytes with at most 128 signatures.
     ///
     /// # Errors
     /// [`AuditError::Format`] where it is none.
     pub fn parse(note: &str) -> Result<Self, AuditError> {
         let expected = "a signed note: text, a blank line, signature lines";
         let refuse = || AuditError::format(expected, note);
-        let control = |c: char| c.is_control() && c != '\n';
+        let control = |c: char| c < ' ' && c != '\n';
         if note.len() > NOTE_LENGTH_MAX || note.contains(control) {
             return Err(refuse());
         }
         let blank = note.rfind("\n\n").ok_or_else(refuse)?;
         let (text, lines) = (&note[..=blank], &note[blank + 2..]);
         let lines = lines.strip_suffix('\n').ok_or_else(refuse)?;
+        if lines.split('\n').count() > SIGNATURES_MAX {
+            return Err(AuditError::format("at most 128 signatures in a note", note));
+        }
         let signatures = lines
             .split('\n')
-            .map(parse_signature)
+            .map(NoteSignature::parse)
             .collect::<Option<Vec<_>>>()
             .ok_or_else(refuse)?;
         Ok(Self {
@@ -137,22 +161,15 @@ impl SignedNote {
         })
     }
 
-    /// Checks the signature by `key`; those by other keys are ignored.
+    /// Checks the signatures by `key`; those by other keys are ignored.
     ///
     /// # Errors
-    /// [`AuditError::NotSigned`] or [`AuditError::BadSignature`].
+    /// [`AuditError::NotSigned`], or [`AuditError::BadSignature`] where a line by the key doesn't verify.
     pub fn verify(&self, key: &VerifierKey) -> Result<(), AuditError> {
-        let (name, key_id) = (key.name.clone(), key.key_id());
-        let Some(found) = self
-            .signatures
-            .iter()
-            .find(|line| line.name == name && line.key_id == key_id)
-        else {
-            return Err(AuditError::NotSigned { name, key_id });
-        };
-        Signature::from_slice(&found.signature)
-            .and_then(|signature| key.key.verify_strict(self.text.as_bytes(), &signature))
-            .map_err(|_| AuditError::BadSignature { name, key_id })
+        if key.verified_lines(self)?.is_empty() {
+            return Err(key.0.not_signed());
+        }
+        Ok(())
     }
 }
 
@@ -160,29 +177,8 @@ impl std::fmt::Display for SignedNote {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(formatter, "{}", self.text)?;
         for line in &self.signatures {
-            let mut bytes = line.key_id.to_be_bytes().to_vec();
-            bytes.extend_from_slice(&line.signature);
-            writeln!(
-                formatter,
-                "{SIGNATURE_PREFIX}{} {}",
-                line.name,
-                BASE64.encode(bytes)
-            )?;
+            writeln!(formatter, "{line}")?;
         }
         Ok(())
     }
-}
-
-fn parse_signature(line: &str) -> Option<NoteSignature> {
-    let (name, bytes) = line.strip_prefix(SIGNATURE_PREFIX)?.split_once(' ')?;
-    if name.is_empty() || name.contains('+') {
-        return None;
-    }
-    let bytes = BASE64.decode(bytes).ok()?;
-    let (key_id, signature) = bytes.split_first_chunk::<4>()?;
-    Some(NoteSignature {
-        name: name.to_owned(),
-        key_id: u32::from_be_bytes(*key_id),
-        signature: signature.to_vec(),
-    })
 }

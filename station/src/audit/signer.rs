@@ -27,7 +27,7 @@ impl CheckpointSigner {
     /// [`AuditError`] where the key is out of reach. A file's key never is.
     pub fn sign(&self, text: &[u8]) -> Result<[u8; 64], AuditError> {
         match self {
-            Self::File(signer) => Ok(signer.key.sign(text).to_bytes()),
+            Self::File(signer) => Ok(signer.sign(text)),
         }
     }
 
@@ -35,7 +35,7 @@ impl CheckpointSigner {
     #[must_use]
     pub fn public_key(&self) -> [u8; 32] {
         match self {
-            Self::File(signer) => signer.key.verifying_key().to_bytes(),
+            Self::File(signer) => signer.public_key(),
         }
     }
 
@@ -60,6 +60,16 @@ impl std::fmt::Debug for FileSigner {
 }
 
 impl FileSigner {
+    /// Signs a message.
+    pub(super) fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.key.sign(message).to_bytes()
+    }
+
+    /// The public key.
+    pub(super) fn public_key(&self) -> [u8; 32] {
+        self.key.verifying_key().to_bytes()
+    }
+
     /// Makes a key and its file, with permissions 0600. A file that is there already is never overwritten.
     ///
     /// # Errors
@@ -69,7 +79,7 @@ impl FileSigner {
         SysRng
             .try_fill_bytes(&mut seed[..])
             .map_err(|_| AuditError::Randomness {
-                doing: "making the audit log's key",
+                doing: "making a signing key",
             })?;
         let key = SigningKey::from_bytes(&seed);
         let pem = key

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{ConfigError, HomeError};
 use super::link_selector::LinkSelector;
+use crate::audit::WitnessKey;
 use crate::record::StationId;
 
 /// The most slots that a station has.
@@ -353,14 +354,18 @@ impl Config {
             1..=720,
             audit.ahead_hours_max,
         )?;
+        let mut keys = BTreeSet::new();
         for witness in &audit.witnesses {
-            if !(witness.url.starts_with("http://") || witness.url.starts_with("https://")) {
-                return Err(wrong(
-                    "audit.witness.url",
-                    "an http:// or https:// URL",
-                    &witness.url,
-                ));
+            let key = WitnessKey::parse(&witness.key).map_err(|_| {
+                let expected = "a witness's verifier key NAME+KEYID+KEY (type 0x04), as `keyline witness show` prints it";
+                wrong("audit.witness.key", expected, witness.key.escape_debug())
+            })?;
+            // One key under two names is one witness: it would count twice.
+            if !keys.insert(key.public_key()) {
+                let expected = "the key of one witness only";
+                return Err(wrong("audit.witness.key", expected, key));
             }
+            check_witness_url(&witness.url)?;
         }
         Ok(())
     }
@@ -444,6 +449,23 @@ fn check_registry(url: &str) -> Result<(), ConfigError> {
         .is_some_and(|(user, _)| user.contains(':'));
     if has_password || rest.contains("password=") {
         return Err(wrong("registry.url", expected, "a URL with a password"));
+    }
+    Ok(())
+}
+
+/// A witness is asked by its submission prefix, to which `/add-checkpoint` is added.
+fn check_witness_url(url: &str) -> Result<(), ConfigError> {
+    let host = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"))
+        .unwrap_or_default();
+    let plain = |c: char| !(c.is_whitespace() || c.is_control() || c == '?' || c == '#');
+    if host.is_empty() || host.starts_with('/') || !host.chars().all(plain) {
+        return Err(wrong(
+            "audit.witness.url",
+            "an http:// or https:// URL without spaces, ? and #",
+            url.escape_debug(),
+        ));
     }
     Ok(())
 }
