@@ -21,6 +21,7 @@ pub mod link;
 pub mod operator;
 pub mod record;
 pub mod registry;
+pub mod seal;
 pub mod secret;
 pub mod session;
 pub mod signature;
