@@ -12,6 +12,8 @@ mod note;
 mod policy;
 mod proof;
 mod signer;
+mod tile;
+mod tlog_proof;
 mod tree;
 
 pub use checkpoint::Checkpoint;
@@ -20,6 +22,13 @@ pub use error::AuditError;
 pub use leaf::{LEAF_VERSION, Leaf, commitment};
 pub use note::{NoteSignature, SignedNote, VerifierKey};
 pub use policy::{PolicyWitness, TrustPolicy, Trusted};
-pub use proof::{consistency_proof, inclusion_proof, verify_consistency, verify_inclusion};
+pub use proof::{
+    consistency_proof, inclusion_proof, tree_root, verify_consistency, verify_inclusion,
+};
 pub use signer::{CheckpointSigner, FileSigner};
+pub use tile::{
+    ENTRY_LENGTH_MAX, HashTile, TILE_HEIGHT, TILE_WIDTH, TileContent, TileId, hash_bundle,
+    parse_bundle, push_entry,
+};
+pub use tlog_proof::{EXTRA_LENGTH_MAX, TlogProof};
 pub use tree::{Frontier, Hash, empty_root, leaf_hash, node_hash};

@@ -23,6 +23,22 @@ fn range_root<E>(
     Ok(node_hash(&left_root, &right_root))
 }
 
+/// The root of the tree of the first `size` leaves.
+///
+/// `subtree` as for [`inclusion_proof`].
+///
+/// # Errors
+/// Whatever `subtree` returns.
+pub fn tree_root<E>(
+    mut subtree: impl FnMut(u32, u64) -> Result<Hash, E>,
+    size: u64,
+) -> Result<Hash, E> {
+    match size {
+        0 => Ok(super::empty_root()),
+        _ => range_root(&mut subtree, 0, size),
+    }
+}
+
 /// The audit path of leaf `index` in the tree of the first `size` leaves, from the leaf up.
 ///
 /// `subtree(level, n)` gives the root over the leaves `n × 2^level .. (n + 1) × 2^level`, all of them in the tree.

@@ -1,0 +1,11 @@
+//! The tree on disk: its formats, what a foreign reader makes of it, and what becomes of it whatever befalls the station or the disk.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't go on fails"
+)]
+
+mod proof_format;
+mod tile_format;
