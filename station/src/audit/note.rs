@@ -27,10 +27,13 @@ impl VerifierKey {
     /// An Ed25519 key under a name.
     ///
     /// # Errors
-    /// [`AuditError::Format`] where the name is empty or has a space or `+`, or the bytes are no key.
+    /// [`AuditError::Format`] where the name can't stand in a note, or the bytes are no key.
     pub fn new(name: &str, public_key: &[u8; 32]) -> Result<Self, AuditError> {
-        if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c == '+') {
-            return Err(AuditError::format("a key name without spaces and +", name));
+        if !is_key_name(name) {
+            return Err(AuditError::format(
+                "a key name without spaces, control characters and +",
+                name,
+            ));
         }
         let key = VerifyingKey::from_bytes(public_key)
             .map_err(|_| AuditError::format("an Ed25519 public key", &hex::encode(public_key)))?;
@@ -173,13 +176,20 @@ impl std::fmt::Display for SignedNote {
     }
 }
 
+/// Whether a key's name can stand in a note: one with control characters would not be read.
+fn is_key_name(name: &str) -> bool {
+    let forbidden = |c: char| c.is_whitespace() || c.is_control() || c == '+';
+    !name.is_empty() && !name.contains(forbidden)
+}
+
 fn parse_signature(line: &str) -> Option<NoteSignature> {
     let (name, bytes) = line.strip_prefix(SIGNATURE_PREFIX)?.split_once(' ')?;
-    if name.is_empty() || name.contains('+') {
-        return None;
-    }
     let bytes = BASE64.decode(bytes).ok()?;
     let (key_id, signature) = bytes.split_first_chunk::<4>()?;
+    // As other implementations do: a line that signs nothing is no signature.
+    if !is_key_name(name) || signature.is_empty() {
+        return None;
+    }
     Some(NoteSignature {
         name: name.to_owned(),
         key_id: u32::from_be_bytes(*key_id),
