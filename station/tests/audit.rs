@@ -13,7 +13,7 @@ use tlog_tiles::{
 };
 
 /// The sizes of the logs that are compared leaf by leaf.
-const SIZE_MAX: u64 = 130;
+const SIZE_MAX: u64 = 300;
 
 /// A log in memory, the plain way: every level of complete subtrees.
 struct Log {

@@ -23,7 +23,7 @@ impl VerifierKey {
     /// An Ed25519 key under a name.
     ///
     /// # Errors
-    /// [`AuditError::Format`] where the name is empty or has a space or `+`, or the bytes are no key.
+    /// [`AuditError::Format`] where the name can't stand in a note, or the bytes are no key.
     pub fn new(name: &str, public_key: &[u8; 32]) -> Result<Self, AuditError> {
         NamedKey::new(SignatureType::Log, name, public_key).map(Self)
     }

@@ -1,6 +1,6 @@
 //! Inclusion and consistency proofs (RFC 6962, 2.1.1 and 2.1.2; verification as in RFC 9162, 2.1.3.2 and 2.1.4.2).
 
-use super::{AuditError, Hash, node_hash};
+use super::{AuditError, Hash, empty_root, node_hash};
 
 /// The largest power of two that is smaller than `count`, which is at least 2.
 const fn split(count: u64) -> u64 {
@@ -184,8 +184,10 @@ pub fn verify_consistency(
         });
     }
     if old == new || old == 0 {
-        let same = old == 0 && *old_root == super::empty_root() || old_root == new_root;
-        return if path.is_empty() && same {
+        // The tree without leaves has one root only, and is a prefix of every tree.
+        let known_root = old != 0 || *old_root == empty_root();
+        let same = old != new || old_root == new_root;
+        return if path.is_empty() && known_root && same {
             Ok(())
         } else {
             Err(MISMATCH)
