@@ -12,6 +12,7 @@ pub mod command;
 pub mod demo;
 pub mod event;
 pub mod exit;
+pub mod export;
 pub mod home;
 pub mod journal;
 pub mod key_pool;

@@ -9,7 +9,7 @@ mod slots;
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::audit::{AuditError, CheckpointSigner, FileSigner};
 use crate::home::{AuditConfig, Home, HomeError, LogKeyConfig};
@@ -30,6 +30,7 @@ pub struct App {
     registry: Mutex<Option<Registry>>,
     keys: Arc<KeyPool>,
     busy_slots: BusySlots,
+    exporting: Mutex<()>,
     interrupted: Vec<InterruptedRun>,
 }
 
@@ -41,6 +42,9 @@ impl App {
     pub async fn open(path: &Path) -> Result<Self, AppError> {
         let home = Home::open(path)?;
         check_space(&home)?;
+        if let Err(error) = crate::export::clear_leftovers(home.path()) {
+            tracing::error!(error = %error, "export.leftovers: what a sealed export left in the home can't be removed");
+        }
         let signer = open_signer(home.path(), &home.config().audit)
             .map_err(|source| AppError::AuditKey { source })?;
         let journal = open_journal(&home, signer).await?;
@@ -66,6 +70,7 @@ impl App {
             registry: Mutex::default(),
             keys,
             busy_slots: BusySlots::default(),
+            exporting: Mutex::default(),
             interrupted,
         })
     }
@@ -107,6 +112,11 @@ impl App {
     #[must_use]
     pub const fn busy_slots(&self) -> &BusySlots {
         &self.busy_slots
+    }
+
+    /// Waits until no other export is being made; none begins while this is held.
+    pub async fn export_turn(&self) -> MutexGuard<'_, ()> {
+        self.exporting.lock().await
     }
 
     /// The runs that were found interrupted when the home was opened, but for those whose unit a later run has taken over.

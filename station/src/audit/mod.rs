@@ -9,6 +9,7 @@ mod leaf;
 mod note;
 mod proof;
 mod signer;
+mod statement;
 mod tree;
 
 pub use checkpoint::Checkpoint;
@@ -17,4 +18,5 @@ pub use leaf::{LEAF_VERSION, Leaf, commitment};
 pub use note::{NoteSignature, SignedNote, VerifierKey};
 pub use proof::{consistency_proof, inclusion_proof, verify_consistency, verify_inclusion};
 pub use signer::{CheckpointSigner, FileSigner};
+pub use statement::sign_statement;
 pub use tree::{Frontier, Hash, empty_root, leaf_hash, node_hash};

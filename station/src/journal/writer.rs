@@ -20,7 +20,7 @@ use super::rules;
 use super::state::{Dirty, Layer};
 use super::store::{self, Entries};
 use super::view::View;
-use crate::audit::{Checkpoint, CheckpointSigner, Frontier, Leaf, VerifierKey, leaf_hash};
+use crate::audit::{self, Checkpoint, CheckpointSigner, Frontier, Leaf, VerifierKey, leaf_hash};
 use crate::record::Change;
 
 /// How many requests one transaction takes at most: enough for every slot of the widest line, few enough to keep latency flat.
@@ -93,6 +93,14 @@ impl Writer {
                     Err(stopped) => Err(stopped),
                 };
                 let _ = reply.send(self.stop_on_failure(answer));
+            }
+            Request::SignManifest { text, reply } => {
+                let answer = self.refuse_stopped().and_then(|()| {
+                    let note = audit::sign_statement(text, &self.key, &self.signer)?;
+                    Ok(note.to_string())
+                });
+                // Nothing was written: a key that is out of reach is no reason to stop the journal here.
+                let _ = reply.send(answer);
             }
             Request::Close { reply } => return Some(reply),
             Request::Commit(commit) => self.commit(vec![commit]).await,

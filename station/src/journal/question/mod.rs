@@ -6,5 +6,5 @@ mod product;
 mod run;
 mod unit;
 
-pub(super) use run::interrupted;
+pub(super) use run::{Columns as RunColumns, interrupted, run as run_of};
 pub(super) use unit::{UnitColumns, unit_of};
