@@ -13,6 +13,7 @@ pub mod demo;
 pub mod error_text;
 pub mod event;
 pub mod exit;
+pub mod export;
 pub mod home;
 pub mod journal;
 pub mod key_pool;

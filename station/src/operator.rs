@@ -20,7 +20,7 @@ pub enum Role {
     Supervisor,
     /// Everything.
     Administrator,
-    /// Reads everything, changes nothing.
+    /// Reads everything and takes it away; changes nothing else.
     Auditor,
 }
 
@@ -57,12 +57,12 @@ impl Role {
             Self::Technician => matches!(permission, Permission::Provision),
             Self::Supervisor => !matches!(permission, Permission::ManageProducts),
             Self::Administrator => true,
-            Self::Auditor => false,
+            Self::Auditor => matches!(permission, Permission::Export),
         }
     }
 }
 
-/// Something that changes the state of the station.
+/// Something that not everybody may do: it changes the state of the station, or takes data away from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permission {
     /// Run units of an order.
@@ -73,15 +73,18 @@ pub enum Permission {
     DecideUnits,
     /// Add and retire products: whom devices will trust.
     ManageProducts,
+    /// Take data away: units, and the audit log opened.
+    Export,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Provision,
         Self::ManageOrders,
         Self::DecideUnits,
         Self::ManageProducts,
+        Self::Export,
     ];
 
     /// What it allows, as the end of "may not …".
@@ -92,6 +95,7 @@ impl Permission {
             Self::ManageOrders => "add or close work orders",
             Self::DecideUnits => "release, scrap or rework units",
             Self::ManageProducts => "add or retire products",
+            Self::Export => "export data",
         }
     }
 }

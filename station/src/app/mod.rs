@@ -11,7 +11,7 @@ mod start;
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::audit::{AuditError, CheckpointSigner, FileSigner};
 use crate::home::{AuditConfig, Home, HomeError, LogKeyConfig};
@@ -35,6 +35,7 @@ pub struct App {
     keys: Arc<KeyPool>,
     busy_slots: BusySlots,
     refusals: Refusals,
+    exporting: Mutex<()>,
     interrupted: Vec<InterruptedRun>,
 }
 
@@ -46,6 +47,9 @@ impl App {
     pub async fn open(path: &Path) -> Result<Self, AppError> {
         let home = Home::open(path)?;
         check_space(&home)?;
+        if let Err(error) = crate::export::clear_leftovers(home.path()) {
+            tracing::error!(error = %error, "export.leftovers: what a sealed export left in the home can't be removed");
+        }
         let signer = open_signer(home.path(), &home.config().audit)
             .map_err(|source| AppError::AuditKey { source })?;
         let journal = open_journal(&home, signer).await?;
@@ -67,6 +71,7 @@ impl App {
             keys,
             busy_slots: BusySlots::default(),
             refusals: Refusals::default(),
+            exporting: Mutex::default(),
             interrupted,
         })
     }
@@ -108,6 +113,11 @@ impl App {
     #[must_use]
     pub const fn busy_slots(&self) -> &BusySlots {
         &self.busy_slots
+    }
+
+    /// Waits until no other export is being made; none begins while this is held.
+    pub async fn export_turn(&self) -> MutexGuard<'_, ()> {
+        self.exporting.lock().await
     }
 
     /// The runs that were found interrupted when the home was opened, but for those whose unit a later run has taken over.

@@ -114,7 +114,7 @@ pub enum AuditError {
 
 impl AuditError {
     /// A format error that shows at most 64 characters of what came.
-    pub(super) fn format(expected: &'static str, got: &str) -> Self {
+    pub(crate) fn format(expected: &'static str, got: &str) -> Self {
         let mut shown: String = got.chars().take(64).collect();
         if shown.len() < got.len() {
             shown.push('…');

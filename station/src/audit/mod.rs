@@ -12,6 +12,7 @@ mod note;
 mod policy;
 mod proof;
 mod signer;
+mod statement;
 mod tile;
 mod tlog_proof;
 mod tree;
@@ -26,6 +27,7 @@ pub use proof::{
     consistency_proof, inclusion_proof, tree_root, verify_consistency, verify_inclusion,
 };
 pub use signer::{CheckpointSigner, FileSigner};
+pub use statement::sign_statement;
 pub use tile::{
     ENTRY_LENGTH_MAX, HashTile, TILE_HEIGHT, TILE_WIDTH, TileContent, TileId, hash_bundle,
     parse_bundle, push_entry,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::audit_arguments::AuditCommand;
 use super::product_arguments::ProductAdd;
 use super::{DemoUnit, Name, Permit};
 
@@ -145,6 +146,9 @@ stopped: a finished unit stays as it is.",
     /// Pins: which keys the cloud trusts
     #[command(subcommand)]
     Pin(PinCommand),
+    /// The audit log
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Print a completion script for a shell
     #[command(
         after_help = "EXAMPLE\n    keyline completions bash > /etc/bash_completion.d/keyline"

@@ -9,6 +9,7 @@ use crate::cloud_key::CloudKeyError;
 use crate::error_text::chain;
 use crate::event::ErrorBody;
 use crate::exit::ExitCode;
+use crate::export::ExportError;
 use crate::home::{HomeError, LinkSelectorError};
 use crate::journal::JournalError;
 use crate::line::LineError;
@@ -16,6 +17,7 @@ use crate::link::ImageError;
 use crate::operator::OperatorError;
 use crate::record::{Failure, FailureCode};
 use crate::registry::RegistryError;
+use crate::seal::RecipientError;
 use crate::socket::SocketError;
 
 /// Why a command could not do what it was asked.
@@ -33,6 +35,18 @@ pub enum CommandError {
         #[source]
         source: CloudKeyError,
     },
+    /// The file with the key that an export is to be sealed to.
+    #[error("the key in {} can't be sealed to", .path.display())]
+    Recipient {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: RecipientError,
+    },
+    /// An export.
+    #[error(transparent)]
+    Export(#[from] ExportError),
     /// The credentials file.
     #[error("expected network credentials of 1 to {max} bytes in {}, {got}", .path.display(), max = keyline_protocol::record::CREDENTIALS_LENGTH_MAX)]
     Credentials {
@@ -143,7 +157,9 @@ impl CommandError {
         match self {
             Self::App(error) => error.exit_code(),
             Self::Line(error) => error.exit_code(),
+            Self::Export(error) => error.exit_code(),
             Self::Key { .. }
+            | Self::Recipient { .. }
             | Self::Credentials { .. }
             | Self::Product(_)
             | Self::Unknown { .. }
@@ -176,6 +192,8 @@ impl CommandError {
         match self {
             Self::App(error) => error.code(),
             Self::Key { .. } => "cloud-key",
+            Self::Recipient { .. } => "recipient-key",
+            Self::Export(error) => error.code(),
             Self::Credentials { .. } => "credentials",
             Self::Product(_) => "infeasible-product",
             Self::Image(_) => "agent-image",
@@ -199,6 +217,10 @@ impl CommandError {
         match self {
             Self::App(error) => error.next(),
             Self::Key { .. } => "Give the cloud's public key or certificate: --cloud-key FILE.",
+            Self::Recipient { .. } => {
+                "Give the public key or certificate of the person who shall read it: --seal-to FILE."
+            }
+            Self::Export(error) => error.next(),
             Self::Credentials { .. } => "Give a readable file with the network credentials.",
             Self::Product(_) => {
                 "Change what the message names; `keyline product add --help` lists what there is."

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::act::{self, Act};
-use super::{CommandError, Request, provision, read};
+use super::{CommandError, Request, export, provision, read};
 use crate::app::App;
 use crate::event::{Event, EventSink, Summary};
 use crate::exit::ExitCode;
@@ -68,6 +68,10 @@ async fn carry_out(
     tracing::info!(operator.id = %principal.operator, operator.role = principal.role.name(), request = call.request.name(), "the command begins");
     if let Request::Provision(request) = call.request {
         return provision::run(app, &principal, request, sink, stop).await;
+    }
+    if let Request::AuditExport(request) = call.request {
+        export::run(app, principal, *request, sink, stop).await?;
+        return Ok(Summary::without_units(ExitCode::Success, elapsed_ms(begun)));
     }
     change(app, &principal, call.request, sink.as_ref()).await?;
     Ok(Summary::without_units(ExitCode::Success, elapsed_ms(begun)))

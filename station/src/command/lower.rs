@@ -8,6 +8,8 @@ use keyline_protocol::record::CREDENTIALS_LENGTH_MAX;
 use zeroize::Zeroizing;
 
 use super::arguments::{Command, OrderCommand, PinCommand, ProductCommand, UnitCommand};
+use super::audit_arguments::AuditCommand;
+use super::export::lower as export;
 use super::product_arguments::ProductAdd;
 use super::{CommandError, DemoRequest, ProductDraft, ProvisionRequest, Request};
 use crate::app::InitOptions;
@@ -60,6 +62,9 @@ pub(super) fn lower(command: Command, home: Option<PathBuf>) -> Result<Action, C
                 .map(|text| slot(text))
                 .collect::<Result<_, _>>()?,
         }),
+        Command::Audit(AuditCommand::Export(typed)) => {
+            Action::Request(Request::AuditExport(Box::new(export(*typed)?)))
+        }
         Command::Doctor => Action::Doctor,
         Command::Completions { shell } => Action::Completions(shell),
         Command::Man => Action::Man,

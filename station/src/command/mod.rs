@@ -5,10 +5,13 @@
 
 mod act;
 mod arguments;
+mod audit_arguments;
 mod demo;
 mod doctor;
 mod error;
 mod execute;
+mod export;
+mod export_arguments;
 mod feasible;
 mod log;
 mod lower;
@@ -26,5 +29,7 @@ pub use error::CommandError;
 pub use feasible::InfeasibleProduct;
 pub use log::start as start_log;
 pub use name::{Name, NameError};
-pub use request::{DemoRequest, DemoUnit, Permit, ProductDraft, ProvisionRequest, Request};
+pub use request::{
+    DemoRequest, DemoUnit, ExportRequest, Permit, ProductDraft, ProvisionRequest, Request,
+};
 pub use run::run;

@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::name::Name;
 use crate::cloud_key::{CloudAddress, CloudKey};
+use crate::export::{Filter, Format, Rows};
 use crate::operator::Permission;
 use crate::record::{
     AlgorithmName, KeyPolicyName, LockPolicyName, OrderState, PlatformName, UnitState,
     WhenRegistryUnreachable,
 };
+use crate::seal::Recipient;
 
 /// One command on an open home.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +110,8 @@ pub enum Request {
         /// Device id, serial or key fingerprint.
         unit: String,
     },
+    /// `audit export`
+    AuditExport(Box<ExportRequest>),
 }
 
 impl Request {
@@ -129,6 +133,7 @@ impl Request {
             Self::UnitRelease { .. } | Self::UnitScrap { .. } | Self::UnitRework { .. } => {
                 Some(Permission::DecideUnits)
             }
+            Self::AuditExport(_) => Some(Permission::Export),
         }
     }
 }
@@ -193,6 +198,22 @@ pub struct ProvisionRequest {
     pub failures_max: Option<u32>,
 }
 
+/// Data to be taken away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportRequest {
+    /// The directory to make, an absolute path.
+    pub out: PathBuf,
+    /// Which rows.
+    pub filter: Filter,
+    /// Rows of what.
+    pub rows: Rows,
+    /// The formats, each once.
+    pub formats: Vec<Format>,
+    /// Whose key it is sealed to.
+    pub seal_to: Option<Recipient>,
+}
+
 /// Which emulated units a demonstration uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum DemoUnit {
@@ -238,6 +259,7 @@ impl Request {
             Self::UnitScrap { .. } => "unit-scrap",
             Self::UnitRework { .. } => "unit-rework",
             Self::PinShow { .. } => "pin-show",
+            Self::AuditExport(_) => "audit-export",
         }
     }
 

@@ -1,5 +1,7 @@
 //! Records as the outside sees them: names instead of codes, fingerprints beside keys, times in milliseconds since 1970.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::record::{
@@ -170,6 +172,44 @@ pub struct PinView {
     /// What happened to the device's keys, oldest first; with the device's last key only.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub history: Vec<PinEvent>,
+}
+
+/// An export that was handed out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportView {
+    /// The directory.
+    pub out: PathBuf,
+    /// `units` or `leaves`.
+    pub rows: String,
+    /// What was asked for, as the manifest has it.
+    pub filter: String,
+    /// The data files; they are inside of the sealed file where there is one.
+    pub files: Vec<ExportFileView>,
+    /// How many leaves the checkpoint covers that the data was read under.
+    pub tree_size: u64,
+    /// SHA-256 of the manifest.
+    #[serde(with = "hex::serde")]
+    pub manifest_digest: [u8; 32],
+    /// The index of the export's own leaf in the audit log.
+    pub leaf: u64,
+    /// SHA-256 of the public key that it is sealed to, in hexadecimal.
+    pub sealed_to: Option<String>,
+    /// The command that opens it, where it is sealed.
+    pub open_command: Option<String>,
+}
+
+/// A data file of an export.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportFileView {
+    /// Its name.
+    pub name: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// Its rows, without a header.
+    pub rows: u64,
+    /// SHA-256 of its content.
+    #[serde(with = "hex::serde")]
+    pub digest: [u8; 32],
 }
 
 /// How a check came out.

@@ -10,6 +10,7 @@
 
 mod clock;
 mod error;
+mod export;
 mod idempotency;
 mod model;
 mod open;
@@ -35,6 +36,9 @@ use std::sync::{Arc, RwLock};
 use tokio::sync::{mpsc, oneshot};
 
 pub use error::JournalError;
+pub use export::{
+    ExportSnapshot, LeafRecord, LoggedChange, Opening, PAGE_MAX, UnitPage, UnitRecord, UnitRun,
+};
 pub use model::{
     AheadBounds, Alarm, Committed, Entry, Idempotency, InterruptedRun, Operator, OrderCounts,
     StepEvent, StoredCosignature, Unit, UnitFilter,
@@ -150,6 +154,19 @@ impl Journal {
     /// [`JournalError`] where the database fails or is damaged.
     pub async fn recover(&self) -> Result<Vec<InterruptedRun>, JournalError> {
         self.reader.unfinished_runs().await
+    }
+
+    /// Signs a text that is no checkpoint, such as the manifest of an export, by the log's key and under its name. Gives the signed
+    /// note.
+    ///
+    /// The text's first line must have a space: the name of a log has none, so that nobody can take the text for a checkpoint.
+    ///
+    /// # Errors
+    /// [`JournalError::Audit`] where the text could be taken for a checkpoint or can't be signed; the journal goes on. Else
+    /// [`JournalError::Stopped`].
+    pub async fn sign_manifest(&self, text: String) -> Result<String, JournalError> {
+        self.ask(|reply| Request::SignManifest { text, reply })
+            .await
     }
 
     /// The latest signed checkpoint. It is on disk.

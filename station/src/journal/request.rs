@@ -38,6 +38,11 @@ pub(super) enum Request {
         word: WitnessWord,
         reply: Reply<()>,
     },
+    /// A text that is no checkpoint is to be signed by the log's key.
+    SignManifest {
+        text: String,
+        reply: Reply<String>,
+    },
     /// Everything before it is on disk when the answer comes, and nothing after it is taken.
     Close {
         reply: Reply<()>,

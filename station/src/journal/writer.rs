@@ -21,7 +21,7 @@ use super::state::{Dirty, Layer};
 use super::store::{self, Entries};
 use super::view::View;
 use super::witnessing::Witnessing;
-use crate::audit::{Checkpoint, CheckpointSigner, Frontier, Leaf, VerifierKey, leaf_hash};
+use crate::audit::{self, Checkpoint, CheckpointSigner, Frontier, Leaf, VerifierKey, leaf_hash};
 use crate::error_text::chain;
 use crate::record::Change;
 
@@ -105,6 +105,14 @@ impl Writer {
                     Err(stopped) => Err(stopped),
                 };
                 let _ = reply.send(self.stop_on_failure(answer));
+            }
+            Request::SignManifest { text, reply } => {
+                let answer = self.refuse_stopped().and_then(|()| {
+                    let note = audit::sign_statement(text, &self.key, &self.signer)?;
+                    Ok(note.to_string())
+                });
+                // Nothing was written: a key that is out of reach is no reason to stop the journal here.
+                let _ = reply.send(answer);
             }
             Request::Close { reply } => return Some(reply),
             Request::Commit(commit) => self.commit(vec![commit]).await,

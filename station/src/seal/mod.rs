@@ -43,7 +43,7 @@ const KEY_LENGTH: usize = 32;
 pub enum SealError {
     /// More than is held in memory.
     #[error(
-        "expected at most {CONTENT_LENGTH_MAX} bytes to seal, got more ({got}); seal less at a time"
+        "expected at most {CONTENT_LENGTH_MAX} bytes to seal, got {got} or more; seal less at a time"
     )]
     TooLarge {
         /// What came, in bytes; or as much of it as was counted.

@@ -9,5 +9,5 @@ mod run;
 mod station;
 mod unit;
 
-pub(super) use run::interrupted;
+pub(super) use run::{Columns as RunColumns, interrupted, run as run_of};
 pub(super) use unit::{UnitColumns, unit_of};

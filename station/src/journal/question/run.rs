@@ -9,7 +9,8 @@ use crate::record::{Change, DeviceIdText, OrderId, Run, RunId, Step, StepPhase};
 
 const DOING: &str = "reading runs";
 
-type Columns = (
+/// A run's columns, in the order of [`select`].
+pub(in crate::journal) type Columns = (
     Vec<u8>,
     Vec<u8>,
     i64,
@@ -31,7 +32,8 @@ macro_rules! select {
     };
 }
 
-fn run(columns: Columns) -> Result<Run, JournalError> {
+/// The run in these columns.
+pub(in crate::journal) fn run(columns: Columns) -> Result<Run, JournalError> {
     let (id, order, slot, serial, device, reached, result, failure, started, ended) = columns;
     let reached = reached.map(|name| {
         Step::from_name(&name).ok_or_else(|| row::damaged("a run's step", "a step's name", name))
