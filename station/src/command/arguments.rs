@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::product_arguments::ProductAdd;
+use super::witness_arguments::WitnessCommand;
 use super::{DemoUnit, Name, Permit};
 
 /// Make devices that prove who they are.
@@ -145,6 +146,14 @@ stopped: a finished unit stays as it is.",
     /// Pins: which keys the cloud trusts
     #[command(subcommand)]
     Pin(PinCommand),
+    /// A witness: cosigns the checkpoints of audit logs, so that no log can show two histories
+    #[command(
+        subcommand,
+        long_about = "A witness is a process of its own, with its own key and store, meant to stand outside of the factory. Logs show it each new \
+checkpoint with a proof that nothing was taken back; it cosigns what follows from what it saw before, and nothing else. It speaks C2SP \
+tlog-witness over plain HTTP (all it carries is public and signed); put a TLS proxy in front where one is wanted. It needs no station home."
+    )]
+    Witness(WitnessCommand),
     /// Print a completion script for a shell
     #[command(
         after_help = "EXAMPLE\n    keyline completions bash > /etc/bash_completion.d/keyline"

@@ -17,6 +17,7 @@ use crate::operator::OperatorError;
 use crate::record::{Failure, FailureCode};
 use crate::registry::RegistryError;
 use crate::socket::SocketError;
+use crate::witness::WitnessStoreError;
 
 /// Why a command could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +95,9 @@ pub enum CommandError {
     /// The process that owns the home.
     #[error("the process that owns the home could not be asked")]
     Socket(#[from] SocketError),
+    /// A witness's store.
+    #[error(transparent)]
+    Witness(#[from] WitnessStoreError),
     /// The line stopped.
     #[error(transparent)]
     Line(#[from] LineError),
@@ -143,6 +147,7 @@ impl CommandError {
         match self {
             Self::App(error) => error.exit_code(),
             Self::Line(error) => error.exit_code(),
+            Self::Witness(error) => error.exit_code(),
             Self::Key { .. }
             | Self::Credentials { .. }
             | Self::Product(_)
@@ -185,6 +190,7 @@ impl CommandError {
             Self::Reason { .. } => "reason",
             Self::Slot { .. } => "slot",
             Self::Socket(_) => "socket",
+            Self::Witness(error) => error.code(),
             Self::Order(failure) | Self::Line(LineError::NotReady(failure)) => failure.code.name(),
             Self::Line(LineError::Journal(_)) => "journal",
             Self::Line(LineError::Registry(_)) => "registry",
@@ -218,6 +224,7 @@ impl CommandError {
             }
             Self::Slot { .. } => "Write for instance --slot 1=probe:1366:1015:000683012345.",
             Self::Socket(error) => error.next(),
+            Self::Witness(error) => error.next(),
             Self::Usage { .. } => "See `keyline help`.",
             Self::Line(error) => return error.next(),
             Self::Order(failure) => return failure.next.clone(),

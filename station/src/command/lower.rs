@@ -9,6 +9,8 @@ use zeroize::Zeroizing;
 
 use super::arguments::{Command, OrderCommand, PinCommand, ProductCommand, UnitCommand};
 use super::product_arguments::ProductAdd;
+use super::witness::WitnessRequest;
+use super::witness_arguments::WitnessCommand;
 use super::{CommandError, DemoRequest, ProductDraft, ProvisionRequest, Request};
 use crate::app::InitOptions;
 use crate::cloud_key::CloudKey;
@@ -25,6 +27,8 @@ pub(super) enum Action {
     Init(InitOptions),
     /// The checks.
     Doctor,
+    /// On a witness's store.
+    Witness(WitnessRequest),
     /// A completion script.
     Completions(Shell),
     /// The manual page.
@@ -61,6 +65,7 @@ pub(super) fn lower(command: Command, home: Option<PathBuf>) -> Result<Action, C
                 .collect::<Result<_, _>>()?,
         }),
         Command::Doctor => Action::Doctor,
+        Command::Witness(command) => Action::Witness(witness(command)),
         Command::Completions { shell } => Action::Completions(shell),
         Command::Man => Action::Man,
         Command::Product(command) => Action::Request(product(command)?),
@@ -97,6 +102,15 @@ fn slot(text: &str) -> Result<SlotConfig, CommandError> {
         number: number.parse().map_err(|_| malformed(None))?,
         link: link.parse().map_err(|source| malformed(Some(source)))?,
     })
+}
+
+fn witness(command: WitnessCommand) -> WitnessRequest {
+    match command {
+        WitnessCommand::Init { store, name } => WitnessRequest::Init { store, name },
+        WitnessCommand::Trust { store, key } => WitnessRequest::Trust { store, key },
+        WitnessCommand::Show { store } => WitnessRequest::Show { store },
+        WitnessCommand::Serve { store, listen } => WitnessRequest::Serve { store, listen },
+    }
 }
 
 fn product(command: ProductCommand) -> Result<Request, CommandError> {

@@ -20,6 +20,8 @@ mod read;
 mod request;
 mod run;
 mod signal;
+mod witness;
+mod witness_arguments;
 
 pub use error::{CommandError, chain};
 pub use feasible::InfeasibleProduct;

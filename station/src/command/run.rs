@@ -10,7 +10,7 @@ use clap::{CommandFactory, Parser};
 use super::arguments::{Arguments, GlobalArguments};
 use super::lower::{Action, lower};
 use super::output::Output;
-use super::{CommandError, Request, demo, doctor, execute, log, read};
+use super::{CommandError, Request, demo, doctor, execute, log, read, witness};
 use crate::app::{self, App, AppError};
 use crate::event::{AnswerStyle, ErrorBody, Event, EventSink, JsonSink, Summary};
 use crate::exit::ExitCode;
@@ -141,14 +141,18 @@ impl Context {
             }
             _ => {}
         }
-        if !matches!(action, Action::Demo(_)) {
-            log::start(verbose, log_home.as_deref());
+        match &action {
+            Action::Demo(_) => {}
+            // Nobody asks a service again with -v: what it refuses is told at once.
+            Action::Witness(request) if request.is_service() => log::start(verbose.max(1), None),
+            _ => log::start(verbose, log_home.as_deref()),
         }
         super::signal::watch(&self.stop)?;
         match action {
             Action::Request(request) => self.request(request).await,
             Action::Demo(request) => demo::run(request, verbose, &self.sink, &self.stop).await,
             Action::Init(options) => self.init(options).await,
+            Action::Witness(request) => witness::run(request, self.sink.as_ref(), &self.stop).await,
             Action::Doctor => doctor::run(&self.home_path(), self.sink.as_ref()).await,
             Action::Completions(_) | Action::Man => {
                 Ok(Summary::without_units(ExitCode::Success, 0))

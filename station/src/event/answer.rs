@@ -2,7 +2,7 @@
 
 use super::human::AnswerStyle;
 use super::table::{list, table, time};
-use super::{Event, OrderView, PinView, ProductView, RunView, UnitView};
+use super::{Event, OrderView, PinView, ProductView, RunView, UnitView, WitnessView};
 use crate::record::StepPhase;
 use crate::registry::PinEvent;
 
@@ -12,6 +12,7 @@ pub(super) struct Answer {
     orders: Vec<OrderView>,
     units: Vec<UnitView>,
     pins: Vec<PinView>,
+    witnesses: Vec<WitnessView>,
 }
 
 impl Answer {
@@ -22,6 +23,7 @@ impl Answer {
             orders: Vec::new(),
             units: Vec::new(),
             pins: Vec::new(),
+            witnesses: Vec::new(),
         }
     }
 
@@ -32,6 +34,7 @@ impl Answer {
             Event::Order(order) => self.orders.push(*order),
             Event::UnitRecord(unit) => self.units.push(*unit),
             Event::Pin(pin) => self.pins.push(*pin),
+            Event::Witness(witness) => self.witnesses.push(*witness),
             _ => {}
         }
     }
@@ -97,7 +100,13 @@ impl Answer {
         let orders = self.orders.iter().map(order_detail);
         let units = self.units.iter().map(unit_detail);
         let pins = self.pins.iter().map(pin_detail);
-        let all: Vec<String> = products.chain(orders).chain(units).chain(pins).collect();
+        let witnesses = self.witnesses.iter().map(witness_detail);
+        let all: Vec<String> = products
+            .chain(orders)
+            .chain(units)
+            .chain(pins)
+            .chain(witnesses)
+            .collect();
         all.join("\n")
     }
 }
@@ -302,6 +311,28 @@ fn pin_detail(pin: &PinView) -> String {
         return text;
     }
     text + "\n" + &table(&["when", "what", "fingerprint", "why"], &history)
+}
+
+fn witness_detail(witness: &WitnessView) -> String {
+    let text = list(&[
+        ("name", witness.name.clone()),
+        ("key", witness.key.clone()),
+        ("evidence", witness.evidence.to_string()),
+    ]);
+    witness.logs.iter().fold(text, |text, log| {
+        let keys = log.keys.iter().map(|key| ("trusted key", key.clone()));
+        let mut entries = vec![
+            ("log", log.origin.clone()),
+            ("size", log.size.to_string()),
+            ("root", log.root.clone().unwrap_or_default()),
+            (
+                "cosigned",
+                log.cosigned_at_ms.map_or_else(|| "never".to_owned(), time),
+            ),
+        ];
+        entries.extend(keys);
+        text + "\n" + &list(&entries)
+    })
 }
 
 fn history_row(event: &PinEvent) -> Vec<String> {

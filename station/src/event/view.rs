@@ -172,6 +172,34 @@ pub struct PinView {
     pub history: Vec<PinEvent>,
 }
 
+/// A witness's store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WitnessView {
+    /// Its name.
+    pub name: String,
+    /// Its verifier key, `NAME+KEYID+KEY`: what stations and auditors are given.
+    pub key: String,
+    /// The logs that it knows.
+    pub logs: Vec<WitnessLogView>,
+    /// How many notes it keeps as evidence against logs.
+    pub evidence: usize,
+}
+
+/// A log as a witness knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WitnessLogView {
+    /// Its origin.
+    pub origin: String,
+    /// The verifier keys that may sign for it.
+    pub keys: Vec<String>,
+    /// The size of the latest checkpoint that was cosigned; 0 for none.
+    pub size: u64,
+    /// Its root in hexadecimal; `None` where none was cosigned.
+    pub root: Option<String>,
+    /// When it was cosigned, in milliseconds since 1970.
+    pub cosigned_at_ms: Option<u64>,
+}
+
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

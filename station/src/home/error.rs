@@ -54,7 +54,7 @@ pub enum HomeError {
         got: u32,
     },
     /// Nothing can be written there.
-    #[error("the home can't be written: {} is read-only for this user", .path.display())]
+    #[error("{} can't be written: it is read-only for this user", .path.display())]
     ReadOnly {
         /// The file or directory.
         path: PathBuf,

@@ -31,10 +31,11 @@ pub use config::{
     registry_url_in,
 };
 pub use error::{ConfigError, HomeError};
-pub(crate) use files::{check_private_directory, free_space};
+pub(crate) use files::{check_private_directory, create_private_directory, free_space};
 pub use files::{check_private_file, write_private};
 pub use link_selector::{LinkSelector, LinkSelectorError};
 pub use lock::HomeLock;
+pub(crate) use lock::LOCK_FILE;
 
 /// The configuration's file name.
 pub const CONFIG_FILE: &str = "config.toml";
