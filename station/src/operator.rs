@@ -55,7 +55,10 @@ impl Role {
     pub const fn may(self, permission: Permission) -> bool {
         match self {
             Self::Technician => matches!(permission, Permission::Provision),
-            Self::Supervisor => !matches!(permission, Permission::ManageProducts),
+            Self::Supervisor => !matches!(
+                permission,
+                Permission::ManageProducts | Permission::ManageLogKeys
+            ),
             Self::Administrator => true,
             Self::Auditor => false,
         }
@@ -73,15 +76,18 @@ pub enum Permission {
     DecideUnits,
     /// Add and retire products: whom devices will trust.
     ManageProducts,
+    /// Add and retire the audit log's keys: whom auditors will trust.
+    ManageLogKeys,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Provision,
         Self::ManageOrders,
         Self::DecideUnits,
         Self::ManageProducts,
+        Self::ManageLogKeys,
     ];
 
     /// What it allows, as the end of "may not …".
@@ -92,6 +98,7 @@ impl Permission {
             Self::ManageOrders => "add or close work orders",
             Self::DecideUnits => "release, scrap or rework units",
             Self::ManageProducts => "add or retire products",
+            Self::ManageLogKeys => "add or retire the audit log's keys",
         }
     }
 }

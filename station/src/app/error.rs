@@ -57,6 +57,7 @@ pub(super) const fn is_refusal(error: &JournalError) -> bool {
             | JournalError::Migration(_)
             | JournalError::TooNew { .. }
             | JournalError::Damaged { .. }
+            | JournalError::SigningUnavailable { .. }
             | JournalError::Audit(_)
     )
 }
@@ -89,6 +90,7 @@ impl AppError {
             Self::Home(HomeError::System { .. }) => "home",
             Self::AuditKey { .. } => "audit-key",
             Self::Journal(error) if is_refusal(error) => "refused",
+            Self::Journal(JournalError::SigningUnavailable { .. }) => "signing-unavailable",
             Self::Journal(_) => "journal",
             Self::Registry(_) => "registry",
             Self::KeyPool(_) => "key-pool",
@@ -98,12 +100,14 @@ impl AppError {
 
     /// What to do next.
     #[must_use]
-    pub const fn next(&self) -> &'static str {
+    pub fn next(&self) -> &'static str {
         match self {
             Self::Home(error) => error.next(),
             Self::Space { .. } => "Make room on that disk, then run again: nothing was lost.",
-            Self::AuditKey { .. } => {
-                "Restore the audit log's key and its permissions (0600); a new key can't continue this log."
+            Self::AuditKey { source } | Self::Journal(JournalError::Audit(source)) => source.next(),
+            Self::Journal(JournalError::SigningUnavailable { source }) => source.next(),
+            Self::Journal(JournalError::LogKeyRefused { .. }) => {
+                "Look at the log's keys with `keyline audit key list`."
             }
             Self::Journal(error) if is_refusal(error) => {
                 "Look at what there is with `keyline product list`, `keyline order list` or `keyline unit show`."

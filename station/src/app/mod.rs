@@ -3,6 +3,7 @@
 
 mod error;
 mod init;
+mod log_keys;
 mod recovery;
 mod slots;
 
@@ -11,8 +12,8 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
-use crate::audit::{AuditError, CheckpointSigner, FileSigner};
-use crate::home::{AuditConfig, Home, HomeError, LogKeyConfig};
+use crate::audit::CheckpointSigners;
+use crate::home::{Home, HomeError};
 use crate::journal::{InterruptedRun, Journal};
 use crate::key_pool::KeyPool;
 use crate::operator::{OperatorError, Permission, Principal, Role, Token};
@@ -21,6 +22,7 @@ use crate::registry::{Registry, RegistryError};
 
 pub use error::AppError;
 pub use init::{Created, InitOptions, init};
+pub use log_keys::{ConfiguredKey, TokenOptions, open_signer, open_signers};
 pub use slots::{BusySlots, SlotGuard};
 
 /// An open station. One in each process, and one process for each home.
@@ -31,6 +33,9 @@ pub struct App {
     keys: Arc<KeyPool>,
     busy_slots: BusySlots,
     interrupted: Vec<InterruptedRun>,
+    log_keys: Vec<ConfiguredKey>,
+    /// After how many outages of the log's key the runs that they left open were concluded.
+    outages_concluded: Mutex<u64>,
 }
 
 impl App {
@@ -41,9 +46,14 @@ impl App {
     pub async fn open(path: &Path) -> Result<Self, AppError> {
         let home = Home::open(path)?;
         check_space(&home)?;
-        let signer = open_signer(home.path(), &home.config().audit)
-            .map_err(|source| AppError::AuditKey { source })?;
-        let journal = open_journal(&home, signer).await?;
+        let audit_key = |source| AppError::AuditKey { source };
+        let config = home.config();
+        let signers = open_signers(home.path(), &config.audit)
+            .await
+            .map_err(audit_key)?;
+        let keys = log_keys::configured(&signers, &config.audit, &config.station.name)
+            .map_err(audit_key)?;
+        let journal = open_journal(&home, signers).await?;
         let interrupted = recovery::conclude(&journal).await?;
         let started = Change::Started {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -51,12 +61,13 @@ impl App {
             interrupted_runs: u32::try_from(interrupted.len()).unwrap_or(u32::MAX),
         };
         journal.commit(vec![started]).await?;
-        Self::new(home, journal, interrupted)
+        Self::new(home, journal, keys, interrupted)
     }
 
     fn new(
         home: Home,
         journal: Journal,
+        log_keys: Vec<ConfiguredKey>,
         interrupted: Vec<InterruptedRun>,
     ) -> Result<Self, AppError> {
         let keys = Arc::new(KeyPool::new(home.config().key_pool.threads)?);
@@ -67,6 +78,8 @@ impl App {
             keys,
             busy_slots: BusySlots::default(),
             interrupted,
+            log_keys,
+            outages_concluded: Mutex::default(),
         })
     }
 
@@ -115,6 +128,28 @@ impl App {
         &self.interrupted
     }
 
+    /// The keys for the audit log that the configuration names. Which of them sign, the journal says.
+    #[must_use]
+    pub fn log_keys(&self) -> &[ConfiguredKey] {
+        &self.log_keys
+    }
+
+    /// Where the log's key was out of reach since this was last asked, concludes the runs that were left open then, as [`open`](Self::open)
+    /// does with those that a process left behind. Gives the runs of which a person should hear.
+    ///
+    /// # Errors
+    /// [`AppError::Journal`] where the journal fails, or its key is still out of reach.
+    pub async fn conclude_after_outage(&self) -> Result<Vec<InterruptedRun>, AppError> {
+        let mut concluded = self.outages_concluded.lock().await;
+        let outages = self.journal.outages();
+        if *concluded == outages {
+            return Ok(Vec::new());
+        }
+        let interrupted = recovery::conclude(&self.journal).await?;
+        *concluded = outages;
+        Ok(interrupted)
+    }
+
     /// Who has this token.
     ///
     /// # Errors
@@ -154,25 +189,11 @@ impl App {
         if let Some(registry) = self.registry.into_inner() {
             registry.close().await;
         }
-        self.journal.commit(vec![Change::Stopped]).await?;
-        self.journal.close().await?;
-        Ok(())
-    }
-}
-
-/// Opens the key that signs checkpoints, as the configuration names it.
-///
-/// # Errors
-/// [`AuditError`] where it can't be used, or is none.
-pub fn open_signer(home: &Path, config: &AuditConfig) -> Result<CheckpointSigner, AuditError> {
-    match config.keys.first() {
-        Some(LogKeyConfig::File { path }) => {
-            FileSigner::open(&home.join(path)).map(CheckpointSigner::File)
-        }
-        None => Err(AuditError::Format {
-            expected: "a key that signs the audit log in the configuration",
-            got: "none".to_owned(),
-        }),
+        // Where the last leaf can't be signed, what was committed before is put in order all the same.
+        let stopped = self.journal.commit(vec![Change::Stopped]).await;
+        let closed = self.journal.close().await;
+        stopped?;
+        Ok(closed?)
     }
 }
 
@@ -184,9 +205,9 @@ async fn connect(url: String) -> Result<Registry, RegistryError> {
         .unwrap_or(Err(RegistryError::Closed))
 }
 
-async fn open_journal(home: &Home, signer: CheckpointSigner) -> Result<Journal, AppError> {
+async fn open_journal(home: &Home, signers: CheckpointSigners) -> Result<Journal, AppError> {
     let path = home.resolve(&home.config().journal.path);
-    Ok(Journal::open(&path, signer, &home.config().station.name).await?)
+    Ok(Journal::open(&path, signers, &home.config().station.name).await?)
 }
 
 /// A journal that runs out of space in the middle of a unit stops the line: better not begin.

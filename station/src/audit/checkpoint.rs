@@ -54,20 +54,16 @@ impl Checkpoint {
     ///
     /// # Errors
     /// Whatever the signer returns.
-    pub fn sign(
+    pub async fn sign(
         &self,
         key: &VerifierKey,
         signer: &CheckpointSigner,
     ) -> Result<SignedNote, AuditError> {
         let text = self.text();
-        let signature = signer.sign(text.as_bytes())?;
+        let signature = signer.sign(text.as_bytes()).await?;
         Ok(SignedNote {
             text,
-            signatures: vec![NoteSignature {
-                name: key.name().to_owned(),
-                key_id: key.key_id(),
-                signature: signature.to_vec(),
-            }],
+            signatures: vec![NoteSignature::by(key, signature)],
         })
     }
 
@@ -78,13 +74,51 @@ impl Checkpoint {
     pub fn verify(note: &str, key: &VerifierKey) -> Result<Self, AuditError> {
         let note = SignedNote::parse(note)?;
         note.verify(key)?;
-        let checkpoint = Self::parse(&note.text)?;
-        if checkpoint.origin != key.name() {
-            return Err(AuditError::format(
-                "a checkpoint whose origin is its key's name",
-                &checkpoint.origin,
-            ));
+        Self::parse(&note.text)?.of_origin(key)
+    }
+
+    /// Reads a note that at least one of `keys` has signed: those whom the reader knows. A line by one of them that does not verify is
+    /// an error, lines by others are ignored.
+    ///
+    /// # Errors
+    /// [`AuditError`] where any of it doesn't hold.
+    pub fn verify_any(note: &str, keys: &[VerifierKey]) -> Result<Self, AuditError> {
+        let note = SignedNote::parse(note)?;
+        let mut signed = None;
+        for key in keys {
+            match note.verify(key) {
+                Ok(()) => signed = signed.or(Some(key)),
+                Err(AuditError::NotSigned { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        match signed {
+            Some(key) => Self::parse(&note.text)?.of_origin(key),
+            None => Err(AuditError::SignedByNone {
+                known: VerifierKey::list(keys),
+            }),
+        }
+    }
+
+    /// Reads a note that every one of `keys` has signed: those that are in force.
+    ///
+    /// # Errors
+    /// [`AuditError`] where any of it doesn't hold, or there is no key.
+    pub fn verify_all(note: &str, keys: &[VerifierKey]) -> Result<Self, AuditError> {
+        let mut checkpoint = Self::verify_any(note, keys)?;
+        for key in keys {
+            checkpoint = Self::verify(note, key)?;
         }
         Ok(checkpoint)
+    }
+
+    fn of_origin(self, key: &VerifierKey) -> Result<Self, AuditError> {
+        if self.origin != key.name() {
+            return Err(AuditError::format(
+                "a checkpoint whose origin is its key's name",
+                &self.origin,
+            ));
+        }
+        Ok(self)
     }
 }

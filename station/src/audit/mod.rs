@@ -16,5 +16,7 @@ pub use error::AuditError;
 pub use leaf::{LEAF_VERSION, Leaf, commitment};
 pub use note::{NoteSignature, SignedNote, VerifierKey};
 pub use proof::{consistency_proof, inclusion_proof, verify_consistency, verify_inclusion};
-pub use signer::{CheckpointSigner, FileSigner};
+pub use signer::{
+    CheckpointSigner, CheckpointSigners, FileSigner, ModuleError, TokenError, TokenKey, TokenSigner,
+};
 pub use tree::{Frontier, Hash, empty_root, leaf_hash, node_hash};

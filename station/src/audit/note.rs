@@ -65,6 +65,12 @@ impl VerifierKey {
         &self.name
     }
 
+    /// The public key, 32 bytes.
+    #[must_use]
+    pub fn public_key(&self) -> &[u8; 32] {
+        self.key.as_bytes()
+    }
+
     /// First four bytes of SHA-256(name ‖ 0x0A ‖ type ‖ public key).
     #[must_use]
     pub fn key_id(&self) -> u32 {
@@ -74,6 +80,20 @@ impl VerifierKey {
         hash.update(self.key.as_bytes());
         let digest = hash.finalize();
         u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]])
+    }
+}
+
+impl VerifierKey {
+    /// NAME+KEYID of each, for an error.
+    pub(super) fn list(keys: &[Self]) -> String {
+        let names = keys
+            .iter()
+            .map(|key| format!("{}+{:08x}", key.name, key.key_id()));
+        let names: Vec<_> = names.collect();
+        if names.is_empty() {
+            return "no key".to_owned();
+        }
+        names.join(", ")
     }
 }
 
@@ -100,6 +120,17 @@ pub struct NoteSignature {
     pub key_id: u32,
     /// The signature, in the form that the key's type says.
     pub signature: Vec<u8>,
+}
+
+impl NoteSignature {
+    /// The line of an Ed25519 key.
+    pub(super) fn by(key: &VerifierKey, signature: [u8; 64]) -> Self {
+        Self {
+            name: key.name.clone(),
+            key_id: key.key_id(),
+            signature: signature.to_vec(),
+        }
+    }
 }
 
 /// A note: what was signed, and by whom.

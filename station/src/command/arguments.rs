@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::audit_arguments::{AuditCommand, TokenArguments};
 use super::product_arguments::ProductAdd;
 use super::{DemoUnit, Name, Permit};
 
@@ -86,7 +87,7 @@ provisions them over several slots. The home stays, and every other command work
     },
     /// Make a station's home: configuration, journal, keys, first operator
     #[command(
-        after_help = "EXAMPLES\n    keyline init --home ~/station --slot 1=probe:1366:1015:000683012345\n    keyline init --slot 1=serial:/dev/ttyUSB0 --registry postgres://keyline@db/registry"
+        after_help = "EXAMPLES\n    keyline init --home ~/station --slot 1=probe:1366:1015:000683012345\n    keyline init --slot 1=serial:/dev/ttyUSB0 --registry postgres://keyline@db/registry\n    keyline init --audit-token line-7 --audit-module /usr/lib/softhsm/libsofthsm2.so --audit-pin-file /etc/keyline/line-7.pin"
     )]
     Init {
         /// What people call the station; also its audit log's name, for ever
@@ -101,6 +102,9 @@ provisions them over several slots. The home stays, and every other command work
         /// A slot and its link: NUMBER=probe:VID:PID:SERIAL, NUMBER=serial:/dev/…, NUMBER=sim
         #[arg(long = "slot", value_name = "NUMBER=LINK")]
         slots: Vec<String>,
+        /// Where the audit log's key is kept
+        #[command(flatten)]
+        token: TokenArguments,
     },
     /// Check probes, keys, journal, registry, clock, disk, and say what to do
     Doctor,
@@ -145,6 +149,9 @@ stopped: a finished unit stays as it is.",
     /// Pins: which keys the cloud trusts
     #[command(subcommand)]
     Pin(PinCommand),
+    /// The audit log
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Print a completion script for a shell
     #[command(
         after_help = "EXAMPLE\n    keyline completions bash > /etc/bash_completion.d/keyline"

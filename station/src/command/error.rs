@@ -53,7 +53,7 @@ pub enum CommandError {
     /// Nothing of that name.
     #[error("expected {} {what}'s name or id, found no {what} \"{name}\"", article(.what))]
     Unknown {
-        /// `product`, `order`, `unit` or `pin`.
+        /// `product`, `order`, `unit`, `pin` or `key`.
         what: &'static str,
         /// What was asked for.
         name: String,
@@ -133,6 +133,7 @@ const fn permit_name(permit: Permit) -> &'static str {
     match permit {
         Permit::Scrap => "scrap",
         Permit::Revoke => "revoke",
+        Permit::RetireKey => "retire-key",
     }
 }
 
@@ -186,6 +187,9 @@ impl CommandError {
             Self::Slot { .. } => "slot",
             Self::Socket(_) => "socket",
             Self::Order(failure) | Self::Line(LineError::NotReady(failure)) => failure.code.name(),
+            Self::Line(LineError::Journal(JournalError::SigningUnavailable { .. })) => {
+                "signing-unavailable"
+            }
             Self::Line(LineError::Journal(_)) => "journal",
             Self::Line(LineError::Registry(_)) => "registry",
             Self::Line(LineError::SlotLost(_)) => "line",
@@ -206,6 +210,7 @@ impl CommandError {
             Self::Image(_) => "Install a station with an agent for this chip (`make firmware`).",
             Self::Unknown { what, .. } => match *what {
                 "product" => "Look at what there is: `keyline product list`.",
+                "key" => "Look at what there is: `keyline audit key list`.",
                 "order" => "Look at what there is: `keyline order list`.",
                 _ => "Look at what there is: `keyline unit list`.",
             },

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::act::{self, Act};
-use super::{CommandError, Request, provision, read};
+use super::{CommandError, Request, log_key, provision, read};
 use crate::app::App;
 use crate::event::{Event, EventSink, Summary};
 use crate::exit::ExitCode;
@@ -75,6 +75,7 @@ async fn carry_out(
 async fn question(app: &App, request: &Request, sink: &dyn EventSink) -> Result<(), CommandError> {
     match request {
         Request::PinShow { unit } => act::show_pin(app, unit, sink).await,
+        Request::AuditKeyList => log_key::list(app, sink).await,
         // That there is an answer is the answer.
         Request::Ping => Ok(()),
         request => read::answer(app.journal(), request, sink).await.map(|_| ()),
@@ -113,6 +114,12 @@ async fn change(
             reason,
             permit,
         } => act.rework_unit(&unit, reason, &permit).await,
+        Request::AuditKeyAdd { key } => act.add_log_key(&key).await,
+        Request::AuditKeyRetire {
+            key,
+            reason,
+            permit,
+        } => act.retire_log_key(&key, reason, &permit).await,
         request => Err(CommandError::Usage {
             message: format!("{} is no change", request.name()),
         }),

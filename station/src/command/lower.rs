@@ -8,9 +8,12 @@ use keyline_protocol::record::CREDENTIALS_LENGTH_MAX;
 use zeroize::Zeroizing;
 
 use super::arguments::{Command, OrderCommand, PinCommand, ProductCommand, UnitCommand};
+use super::audit_arguments::{AuditCommand, KeyCommand, KeyMake, TokenArguments};
+use super::log_key::NewKey;
 use super::product_arguments::ProductAdd;
 use super::{CommandError, DemoRequest, ProductDraft, ProvisionRequest, Request};
-use crate::app::InitOptions;
+use crate::app::{InitOptions, TokenOptions};
+use crate::audit::TokenKey;
 use crate::cloud_key::CloudKey;
 use crate::home::SlotConfig;
 use crate::record::{OrderState, UnitState};
@@ -23,6 +26,8 @@ pub(super) enum Action {
     Demo(DemoRequest),
     /// A new home.
     Init(InitOptions),
+    /// A new key for the audit log, which signs nothing yet.
+    MakeKey(NewKey),
     /// The checks.
     Doctor,
     /// A completion script.
@@ -51,6 +56,7 @@ pub(super) fn lower(command: Command, home: Option<PathBuf>) -> Result<Action, C
             operator,
             registry,
             slots,
+            token,
         } => Action::Init(InitOptions {
             station_name: name,
             operator_name: operator.into(),
@@ -59,7 +65,9 @@ pub(super) fn lower(command: Command, home: Option<PathBuf>) -> Result<Action, C
                 .iter()
                 .map(|text| slot(text))
                 .collect::<Result<_, _>>()?,
+            audit_token: token_options(token)?,
         }),
+        Command::Audit(AuditCommand::Key(command)) => key_command(command)?,
         Command::Doctor => Action::Doctor,
         Command::Completions { shell } => Action::Completions(shell),
         Command::Man => Action::Man,
@@ -96,6 +104,66 @@ fn slot(text: &str) -> Result<SlotConfig, CommandError> {
     Ok(SlotConfig {
         number: number.parse().map_err(|_| malformed(None))?,
         link: link.parse().map_err(|source| malformed(Some(source)))?,
+    })
+}
+
+fn key_command(command: KeyCommand) -> Result<Action, CommandError> {
+    Ok(match command {
+        KeyCommand::List => Action::Request(Request::AuditKeyList),
+        KeyCommand::Make(typed) => Action::MakeKey(new_key(*typed)?),
+        KeyCommand::Add { key } => Action::Request(Request::AuditKeyAdd { key }),
+        KeyCommand::Retire {
+            key,
+            reason,
+            permit,
+        } => Action::Request(Request::AuditKeyRetire {
+            key,
+            reason: checked_reason(&reason)?,
+            permit,
+        }),
+    })
+}
+
+fn new_key(typed: KeyMake) -> Result<NewKey, CommandError> {
+    match (
+        typed.file,
+        typed.module,
+        typed.token,
+        typed.label,
+        typed.pin_file,
+    ) {
+        (Some(file), ..) => Ok(NewKey::File(file)),
+        (None, Some(module), Some(token), Some(label), Some(pin_file)) => {
+            Ok(NewKey::Token(TokenKey {
+                module: absolute(&module)?,
+                token,
+                label,
+                pin_file: absolute(&pin_file)?,
+            }))
+        }
+        _ => Err(CommandError::Usage {
+            message: "expected --file, or --module, --token, --label and --pin-file".to_owned(),
+        }),
+    }
+}
+
+fn token_options(typed: TokenArguments) -> Result<Option<TokenOptions>, CommandError> {
+    match (typed.token, typed.module, typed.pin_file) {
+        (Some(token), Some(module), Some(pin_file)) => Ok(Some(TokenOptions {
+            module: absolute(&module)?,
+            token,
+            pin_file: absolute(&pin_file)?,
+            label: typed.label,
+        })),
+        _ => Ok(None),
+    }
+}
+
+/// The configuration is read from anywhere: what was typed is relative to where it was typed.
+fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
+    std::path::absolute(path).map_err(|source| CommandError::System {
+        doing: "find its working directory",
+        source,
     })
 }
 

@@ -5,12 +5,14 @@
 
 mod act;
 mod arguments;
+mod audit_arguments;
 mod demo;
 mod doctor;
 mod error;
 mod execute;
 mod feasible;
 mod log;
+mod log_key;
 mod lower;
 mod name;
 mod output;

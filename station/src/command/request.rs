@@ -108,6 +108,22 @@ pub enum Request {
         /// Device id, serial or key fingerprint.
         unit: String,
     },
+    /// `audit key list`
+    AuditKeyList,
+    /// `audit key add`: a configured key signs from now on.
+    AuditKeyAdd {
+        /// Key id, label or file.
+        key: String,
+    },
+    /// `audit key retire`: a key signs for the last time.
+    AuditKeyRetire {
+        /// Key id, label or file.
+        key: String,
+        /// Why.
+        reason: String,
+        /// The permissions given on the command line.
+        permit: Vec<Permit>,
+    },
 }
 
 impl Request {
@@ -122,12 +138,16 @@ impl Request {
             | Self::OrderShow { .. }
             | Self::UnitList { .. }
             | Self::UnitShow { .. }
-            | Self::PinShow { .. } => None,
+            | Self::PinShow { .. }
+            | Self::AuditKeyList => None,
             Self::ProductAdd(_) | Self::ProductRetire { .. } => Some(Permission::ManageProducts),
             Self::OrderAdd { .. } | Self::OrderClose { .. } => Some(Permission::ManageOrders),
             Self::Provision(_) => Some(Permission::Provision),
             Self::UnitRelease { .. } | Self::UnitScrap { .. } | Self::UnitRework { .. } => {
                 Some(Permission::DecideUnits)
+            }
+            Self::AuditKeyAdd { .. } | Self::AuditKeyRetire { .. } => {
+                Some(Permission::ManageLogKeys)
             }
         }
     }
@@ -141,6 +161,8 @@ pub enum Permit {
     Scrap,
     /// Revoke a pin: the cloud stops trusting the unit, and its key never returns.
     Revoke,
+    /// Retire a key of the audit log: it never signs again.
+    RetireKey,
 }
 
 /// A product to be added.
@@ -238,6 +260,9 @@ impl Request {
             Self::UnitScrap { .. } => "unit-scrap",
             Self::UnitRework { .. } => "unit-rework",
             Self::PinShow { .. } => "pin-show",
+            Self::AuditKeyList => "audit-key-list",
+            Self::AuditKeyAdd { .. } => "audit-key-add",
+            Self::AuditKeyRetire { .. } => "audit-key-retire",
         }
     }
 
@@ -246,7 +271,10 @@ impl Request {
     pub const fn is_list(&self) -> bool {
         matches!(
             self,
-            Self::ProductList { .. } | Self::OrderList { .. } | Self::UnitList { .. }
+            Self::ProductList { .. }
+                | Self::OrderList { .. }
+                | Self::UnitList { .. }
+                | Self::AuditKeyList
         )
     }
 

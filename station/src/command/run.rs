@@ -14,8 +14,8 @@ use super::{CommandError, Request, demo, doctor, execute, log, read};
 use crate::app::{self, App, AppError};
 use crate::event::{AnswerStyle, ErrorBody, Event, EventSink, JsonSink, Summary};
 use crate::exit::ExitCode;
-use crate::home::{self, HomeError};
-use crate::journal::JournalReader;
+use crate::home::{self, HomeError, LogKeyConfig};
+use crate::journal::{InterruptedRun, JournalError, JournalReader};
 use crate::operator::Token;
 use crate::socket::{self, Answer, Call, Server, SocketError};
 use crate::stop::Stop;
@@ -149,6 +149,11 @@ impl Context {
             Action::Request(request) => self.request(request).await,
             Action::Demo(request) => demo::run(request, verbose, &self.sink, &self.stop).await,
             Action::Init(options) => self.init(options).await,
+            Action::MakeKey(key) => {
+                super::log_key::make(&self.home_path(), key, self.sink.as_ref()).await?;
+                let elapsed_ms = execute::elapsed_ms(begun);
+                Ok(Summary::without_units(ExitCode::Success, elapsed_ms))
+            }
             Action::Doctor => doctor::run(&self.home_path(), self.sink.as_ref()).await,
             Action::Completions(_) | Action::Man => {
                 Ok(Summary::without_units(ExitCode::Success, 0))
@@ -163,12 +168,13 @@ impl Context {
         let path = app.home().path().to_owned();
         self.sink.emit(Event::Notice {
             message: format!(
-                "Made a station at {}.\n  station   {} ({})\n  audit log {}\n  operator  administrator, token in {}\n\nThe audit log's key is a file: fine to try things out; for a factory keep it in a token.\n{}Next:\n  keyline --home {home} doctor\n  keyline --home {home} product add --help",
+                "Made a station at {}.\n  station   {} ({})\n  audit log {}\n  operator  administrator, token in {}\n\n{}\n{}Next:\n  keyline --home {home} doctor\n  keyline --home {home} product add --help",
                 path.display(),
                 app.home().config().station.name,
                 app.home().station(),
-                app.journal().verifier_key(),
+                verifier_keys(&app),
                 created.token_file.display(),
+                key_place(&app),
                 no_slot(&app),
                 home = path.display(),
             ),
@@ -242,7 +248,7 @@ impl Context {
     /// Carries out a call on a home that this process owns, and those of other processes meanwhile.
     async fn own(&self, app: App, call: Call) -> Result<Summary, CommandError> {
         let app = Arc::new(app);
-        warn_of_interrupted(&app, self.sink.as_ref());
+        warn_of_interrupted(app.interrupted(), self.sink.as_ref());
         let work = execute::execute(
             Arc::clone(&app),
             call,
@@ -278,11 +284,31 @@ pub(super) async fn serve_while<T>(
 pub(super) async fn close(app: Arc<App>) -> Result<(), CommandError> {
     match Arc::into_inner(app) {
         Some(app) => match app.close().await {
-            // A journal that stopped has said so where it mattered: to the command that met it.
-            Err(AppError::Journal(crate::journal::JournalError::Stopped { .. })) | Ok(()) => Ok(()),
+            // A journal that stopped, or a key that is out of reach, has said so where it mattered: to the command that met it.
+            Err(AppError::Journal(
+                JournalError::Stopped { .. } | JournalError::SigningUnavailable { .. },
+            ))
+            | Ok(()) => Ok(()),
             Err(error) => Err(error.into()),
         },
         None => Ok(()),
+    }
+}
+
+/// What auditors are given.
+fn verifier_keys(app: &App) -> String {
+    let keys = app.journal().verifier_keys();
+    let keys: Vec<_> = keys.iter().map(ToString::to_string).collect();
+    keys.join(" ")
+}
+
+/// Where the audit log's key is.
+fn key_place(app: &App) -> String {
+    match app.log_keys().first().map(|key| &key.place) {
+        Some(LogKeyConfig::Token { token, label, .. }) => {
+            format!("The audit log's key is \"{label}\" in the token \"{token}\".")
+        }
+        _ => "The audit log's key is a file: fine to try things out; for a factory keep it in a token.".to_owned(),
     }
 }
 
@@ -298,8 +324,9 @@ fn no_slot(app: &App) -> String {
     )
 }
 
-fn warn_of_interrupted(app: &App, sink: &dyn EventSink) {
-    let count = app.interrupted().len();
+/// Tells of runs that were left open.
+pub(super) fn warn_of_interrupted(interrupted: &[InterruptedRun], sink: &dyn EventSink) {
+    let count = interrupted.len();
     if count > 0 {
         sink.emit(Event::Warning {
             message: format!(

@@ -2,7 +2,8 @@
 
 use super::human::AnswerStyle;
 use super::table::{list, table, time};
-use super::{Event, OrderView, PinView, ProductView, RunView, UnitView};
+use super::{Event, LogKeyState, LogKeyView, OrderView, PinView, ProductView, RunView, UnitView};
+use crate::home::LogKeyConfig;
 use crate::record::StepPhase;
 use crate::registry::PinEvent;
 
@@ -12,6 +13,7 @@ pub(super) struct Answer {
     orders: Vec<OrderView>,
     units: Vec<UnitView>,
     pins: Vec<PinView>,
+    log_keys: Vec<LogKeyView>,
 }
 
 impl Answer {
@@ -22,6 +24,7 @@ impl Answer {
             orders: Vec::new(),
             units: Vec::new(),
             pins: Vec::new(),
+            log_keys: Vec::new(),
         }
     }
 
@@ -32,6 +35,7 @@ impl Answer {
             Event::Order(order) => self.orders.push(*order),
             Event::UnitRecord(unit) => self.units.push(*unit),
             Event::Pin(pin) => self.pins.push(*pin),
+            Event::LogKey(key) => self.log_keys.push(*key),
             _ => {}
         }
     }
@@ -88,6 +92,10 @@ impl Answer {
                 ],
                 &rows,
             );
+        }
+        if !self.log_keys.is_empty() {
+            let rows: Vec<_> = self.log_keys.iter().map(log_key_row).collect();
+            text += &table(&["key id", "state", "where", "verifier key"], &rows);
         }
         text
     }
@@ -258,6 +266,24 @@ fn run_detail(run: &RunView) -> String {
         .map(|step| vec![step.step.name().to_owned(), time(step.at_ms)])
         .collect();
     text + &table(&["step", "done at"], &rows)
+}
+
+fn log_key_row(key: &LogKeyView) -> Vec<String> {
+    vec![
+        key.key_id.clone(),
+        match key.state {
+            LogKeyState::Configured => "configured, does not sign",
+            LogKeyState::InForce => "in force",
+            LogKeyState::Retired => "retired",
+        }
+        .to_owned(),
+        match &key.place {
+            Some(LogKeyConfig::File { path }) => format!("file {}", path.display()),
+            Some(LogKeyConfig::Token { token, label, .. }) => format!("token {token}, {label}"),
+            None => "not in the configuration".to_owned(),
+        },
+        key.key.clone(),
+    ]
 }
 
 fn pin_row(pin: &PinView) -> Vec<String> {

@@ -20,7 +20,8 @@ use crate::record::{DeviceIdText, Failure, OrderId, RunId, Step, UnitState};
 pub use human::{AnswerStyle, HumanSink, Terminal};
 pub use json::JsonSink;
 pub use view::{
-    CheckResult, CheckState, OrderView, PinView, ProductView, RunView, StepView, UnitView,
+    CheckResult, CheckState, LogKeyState, LogKeyView, OrderView, PinView, ProductView, RunView,
+    StepView, UnitView,
 };
 
 /// The version of the JSON Lines. Fields are added without a new version; one that changes its meaning needs a new version.
@@ -59,6 +60,8 @@ pub enum Event {
     UnitRecord(Box<UnitView>),
     /// A pin that was asked for.
     Pin(Box<PinView>),
+    /// A key of the audit log that was asked for.
+    LogKey(Box<LogKeyView>),
     /// One of the doctor's checks.
     Check(CheckResult),
     /// The command could not do what it was asked.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::home::LogKeyConfig;
 use crate::record::{
     AlgorithmName, DeviceIdText, Evidence, Failure, KeyPolicyName, LockPolicyName, Order, OrderId,
     Pin, PlatformName, Product, ProductId, Run, RunId, RunResult, Step, StepPhase, UnitState,
@@ -170,6 +171,36 @@ pub struct PinView {
     /// What happened to the device's keys, oldest first; with the device's last key only.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub history: Vec<PinEvent>,
+}
+
+/// What a key of the audit log does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogKeyState {
+    /// The configuration names it, but the log does not know it: it signs nothing.
+    Configured,
+    /// It signs every checkpoint.
+    InForce,
+    /// It signed, and never will again.
+    Retired,
+}
+
+/// A key of the audit log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogKeyView {
+    /// Eight hexadecimal digits, as in a checkpoint's signature line.
+    pub key_id: String,
+    /// The verifier key: what auditors are given.
+    pub key: String,
+    /// What it does.
+    pub state: LogKeyState,
+    /// Where it is; `None` where the configuration does not name it any more.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub place: Option<LogKeyConfig>,
+    /// The index of the leaf that added it; `None` for the key that the log began with.
+    pub added_at: Option<u64>,
+    /// The index of the leaf that retired it.
+    pub retired_at: Option<u64>,
 }
 
 /// How a check came out.

@@ -9,8 +9,11 @@
 //! is refused never reaches the database.
 
 mod clock;
+mod conducted;
 mod error;
 mod idempotency;
+mod key_rules;
+mod log_keys;
 mod model;
 mod open;
 mod prefetch;
@@ -24,24 +27,28 @@ mod state;
 mod store;
 mod unit_rules;
 mod verify;
+mod verify_keys;
 mod view;
 mod writer;
 
 use std::ops::Deref;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use tokio::sync::{mpsc, oneshot};
 
+pub use conducted::RunInHand;
 pub use error::JournalError;
 pub use model::{
-    Alarm, Committed, Idempotency, InterruptedRun, Operator, OrderCounts, StepEvent, Unit,
+    Alarm, Committed, Idempotency, InterruptedRun, LogKey, Operator, OrderCounts, StepEvent, Unit,
     UnitFilter,
 };
 pub use reader::JournalReader;
 
-use crate::audit::{CheckpointSigner, VerifierKey};
-use crate::record::Change;
+use crate::audit::{CheckpointSigners, VerifierKey};
+use crate::record::{Change, RunId};
+use conducted::Conducted;
 use prepared::Prepared;
 use request::{CommitRequest, Reply, Request};
 
@@ -62,7 +69,9 @@ pub struct Journal {
     reader: JournalReader,
     requests: mpsc::Sender<Request>,
     latest: Arc<RwLock<Arc<str>>>,
-    key: VerifierKey,
+    keys: Arc<RwLock<Arc<[VerifierKey]>>>,
+    outages: Arc<AtomicU64>,
+    conducted: Conducted,
 }
 
 impl Deref for Journal {
@@ -77,22 +86,25 @@ impl Journal {
     /// Opens the journal at `path` and makes it where there is none. Must be called inside a tokio runtime; the caller sees to it that
     /// only one process does this at a time.
     ///
-    /// `origin` is the log's name, for ever. The stored tree head must carry `signer`'s signature.
+    /// `origin` is the log's name, for ever. Which keys sign is what the log says (see [`LogKey`]): all of them must be among `signers`,
+    /// and the stored tree head must carry their signatures. A new log begins with the first of `signers`.
     ///
     /// # Errors
     /// [`JournalError`] where the file can't be opened, needs newer software, is damaged, or was signed by another key.
     pub async fn open(
         path: &Path,
-        signer: CheckpointSigner,
+        signers: impl Into<CheckpointSigners>,
         origin: &str,
     ) -> Result<Self, JournalError> {
-        let (writer, reader) = open::open(path, signer, origin).await?;
+        let (writer, reader) = open::open(path, signers.into(), origin).await?;
         let (requests, receiver) = mpsc::channel(WAITING_MAX);
         let journal = Self {
             reader,
             requests,
             latest: Arc::clone(&writer.latest),
-            key: writer.key.clone(),
+            keys: Arc::clone(&writer.keys),
+            outages: Arc::clone(&writer.outages),
+            conducted: Conducted::default(),
         };
         tokio::spawn(writer.run(receiver));
         Ok(journal)
@@ -101,7 +113,8 @@ impl Journal {
     /// Writes the changes, all or none of them, in their order. Returns when they are on disk under a signed checkpoint.
     ///
     /// # Errors
-    /// [`JournalError`] where a rule refuses one of them (nothing is written), or [`JournalError::Stopped`].
+    /// [`JournalError`] where a rule refuses one of them or the log's key is out of reach (nothing is written), or
+    /// [`JournalError::Stopped`].
     pub async fn commit(&self, changes: Vec<Change>) -> Result<Committed, JournalError> {
         self.commit_with(changes, None).await
     }
@@ -141,13 +154,29 @@ impl Journal {
         .await
     }
 
-    /// The runs that have no end: right after opening, those that were interrupted. They stay open until each is ended by a
-    /// [`Change::RunEnded`]; a new run may take over their units before.
+    /// The runs that were interrupted: they have no end, and nobody [`conducts`](Self::conduct) them. They stay open until each is ended
+    /// by a [`Change::RunEnded`]; a new run may take over their units before.
     ///
     /// # Errors
     /// [`JournalError`] where the database fails or is damaged.
     pub async fn recover(&self) -> Result<Vec<InterruptedRun>, JournalError> {
-        self.reader.unfinished_runs().await
+        // A run may begin or end while this reads: it is looked at before and after.
+        let before = self.conducted.all();
+        let mut runs = self.reader.unfinished_runs().await?;
+        runs.retain(|run| !before.contains(&run.run.id) && !self.conducted.has(run.run.id));
+        Ok(runs)
+    }
+
+    /// Says that somebody is conducting this run, from before its first commit until what is returned is dropped.
+    #[must_use]
+    pub fn conduct(&self, run: RunId) -> RunInHand {
+        self.conducted.begin(run)
+    }
+
+    /// How many batches were refused because the log's key was out of reach: where this has grown, runs may have been interrupted.
+    #[must_use]
+    pub fn outages(&self) -> u64 {
+        self.outages.load(Ordering::SeqCst)
     }
 
     /// The latest signed checkpoint. It is on disk.
@@ -159,10 +188,13 @@ impl Journal {
         )
     }
 
-    /// The key that checkpoints are verified with.
+    /// The keys in force, the oldest first: each of them has signed the latest checkpoint and will sign the next one.
     #[must_use]
-    pub const fn verifier_key(&self) -> &VerifierKey {
-        &self.key
+    pub fn verifier_keys(&self) -> Arc<[VerifierKey]> {
+        self.keys.read().map_or_else(
+            |poisoned| Arc::clone(&poisoned.into_inner()),
+            |keys| Arc::clone(&keys),
+        )
     }
 
     /// Notes that a request with this key begins, or tells what became of it.

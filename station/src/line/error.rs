@@ -36,6 +36,7 @@ impl LineError {
     #[must_use]
     pub fn next(&self) -> String {
         match self {
+            Self::Journal(JournalError::SigningUnavailable { source }) => source.next().to_owned(),
             Self::Journal(_) => {
                 "Check the disk's free space and health, then start again: every unit's state is known.".to_owned()
             }

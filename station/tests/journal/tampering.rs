@@ -23,7 +23,7 @@ async fn written() -> Home {
 async fn found(home: &Home) -> bool {
     let key = home.signer().verifier_key(ORIGIN).unwrap();
     let reader = JournalReader::open(&home.path()).await.unwrap();
-    let recomputed = reader.verify_log(&key).await;
+    let recomputed = reader.verify_log(&[key]).await;
     recomputed.is_err() || home.try_open().await.is_err()
 }
 
@@ -72,7 +72,7 @@ async fn a_journal_of_another_key_or_log_is_refused() {
 async fn newer_schemas_stop_only_clients_that_they_name() {
     let home = written().await;
     home.tamper(
-        "INSERT INTO _sqlx_migrations SELECT 9999, 'from the future', installed_on, success, x'00', execution_time FROM _sqlx_migrations",
+        "INSERT INTO _sqlx_migrations SELECT 9999, 'from the future', installed_on, success, x'00', execution_time FROM _sqlx_migrations LIMIT 1",
     )
     .await;
     home.open().await.close().await.unwrap();
