@@ -26,6 +26,7 @@ pub mod signature;
 pub mod socket;
 pub mod steps;
 pub mod stop;
+pub mod tiles;
 
 /// What threads that make keys free is wiped; for all others this is the system's allocator.
 #[global_allocator]

@@ -18,6 +18,7 @@ use crate::key_pool::KeyPool;
 use crate::operator::{OperatorError, Permission, Principal, Role, Token};
 use crate::record::Change;
 use crate::registry::{Registry, RegistryError};
+use crate::tiles::{Publisher, TILE_DIRECTORY, TileDirectory};
 
 pub use error::AppError;
 pub use init::{Created, InitOptions, init};
@@ -27,6 +28,7 @@ pub use slots::{BusySlots, SlotGuard};
 pub struct App {
     home: Home,
     journal: Journal,
+    publisher: Publisher,
     registry: Mutex<Option<Registry>>,
     keys: Arc<KeyPool>,
     busy_slots: BusySlots,
@@ -60,9 +62,17 @@ impl App {
         interrupted: Vec<InterruptedRun>,
     ) -> Result<Self, AppError> {
         let keys = Arc::new(KeyPool::new(home.config().key_pool.threads)?);
+        let directory = TileDirectory::new(home.path().join(TILE_DIRECTORY));
+        let free_space_min = home.config().line.free_space_min_mib;
+        let publisher = Publisher::start(
+            &journal,
+            directory,
+            free_space_min.saturating_mul(1024 * 1024),
+        );
         Ok(Self {
             home,
             journal,
+            publisher,
             registry: Mutex::default(),
             keys,
             busy_slots: BusySlots::default(),
@@ -80,6 +90,12 @@ impl App {
     #[must_use]
     pub const fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    /// Who publishes the audit log's tree.
+    #[must_use]
+    pub const fn publisher(&self) -> &Publisher {
+        &self.publisher
     }
 
     /// The registry; connected when it is first asked for, and tried again after a failure.
@@ -155,6 +171,7 @@ impl App {
             registry.close().await;
         }
         self.journal.commit(vec![Change::Stopped]).await?;
+        self.publisher.close().await;
         self.journal.close().await?;
         Ok(())
     }

@@ -184,7 +184,11 @@ pub fn verify_consistency(
         });
     }
     if old == new || old == 0 {
-        let same = old == 0 && *old_root == super::empty_root() || old_root == new_root;
+        // There is only one tree without leaves.
+        let same = match old {
+            0 => *old_root == super::empty_root() && (new > 0 || old_root == new_root),
+            _ => old_root == new_root,
+        };
         return if path.is_empty() && same {
             Ok(())
         } else {

@@ -9,6 +9,7 @@
 //!   registry.sqlite (…)       0600  pins, where the registry is the embedded one
 //!   keys/audit.pem            0600  the key that signs checkpoints
 //!   keys/operator.token       0600  the first operator's token
+//!   tlog/                      0700 the audit log's tree as others can read it; made from the journal, and made anew where it is lost
 //!   log/keyline.DATE.jsonl    0600  what happened, for people who look for a fault; never a secret
 //! ```
 //!

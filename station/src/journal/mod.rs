@@ -29,21 +29,23 @@ mod writer;
 
 use std::ops::Deref;
 use std::path::Path;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub use error::JournalError;
 pub use model::{
     Alarm, Committed, Idempotency, InterruptedRun, Operator, OrderCounts, StepEvent, Unit,
     UnitFilter,
 };
+pub use question::log::LEAVES_MAX;
 pub use reader::JournalReader;
 
 use crate::audit::{CheckpointSigner, VerifierKey};
 use crate::record::Change;
 use prepared::Prepared;
 use request::{CommitRequest, Reply, Request};
+pub(crate) use writer::chain;
 
 /// The most changes in one commit. A run has about twenty.
 pub const CHANGES_MAX: usize = 256;
@@ -61,7 +63,7 @@ const WAITING_MAX: usize = 1_024;
 pub struct Journal {
     reader: JournalReader,
     requests: mpsc::Sender<Request>,
-    latest: Arc<RwLock<Arc<str>>>,
+    latest: watch::Receiver<Arc<str>>,
     key: VerifierKey,
 }
 
@@ -91,7 +93,7 @@ impl Journal {
         let journal = Self {
             reader,
             requests,
-            latest: Arc::clone(&writer.latest),
+            latest: writer.latest.subscribe(),
             key: writer.key.clone(),
         };
         tokio::spawn(writer.run(receiver));
@@ -153,10 +155,13 @@ impl Journal {
     /// The latest signed checkpoint. It is on disk.
     #[must_use]
     pub fn checkpoint(&self) -> Arc<str> {
-        self.latest.read().map_or_else(
-            |poisoned| Arc::clone(&poisoned.into_inner()),
-            |latest| Arc::clone(&latest),
-        )
+        Arc::clone(&self.latest.borrow())
+    }
+
+    /// The latest signed checkpoint, for whoever waits for the next one. It ends with the writer.
+    #[must_use]
+    pub fn checkpoints(&self) -> watch::Receiver<Arc<str>> {
+        self.latest.clone()
     }
 
     /// The key that checkpoints are verified with.

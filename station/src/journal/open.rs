@@ -1,7 +1,6 @@
 //! Opening a journal: schema, tree head, and what is held in memory. Nothing here grows with the number of finished units.
 
 use std::path::Path;
-use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
@@ -65,7 +64,7 @@ pub(super) async fn open(
         signer,
         key,
         clock: LeafClock::start(),
-        latest: Arc::new(RwLock::new(note.into())),
+        latest: tokio::sync::watch::Sender::new(note.into()),
         stopped: None,
     };
     Ok((writer, reader))

@@ -3,10 +3,10 @@
 //! A request that breaks a rule is refused before the transaction begins, so that it can't hurt the others in its batch. Whatever goes
 //! wrong after that leaves it open what is on disk: the writer stops for good.
 
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use sqlx::{Connection, SqliteConnection};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::JournalError;
 use super::clock::LeafClock;
@@ -36,7 +36,7 @@ pub(super) struct Writer {
     pub(super) key: VerifierKey,
     pub(super) clock: LeafClock,
     /// The latest checkpoint, for whoever asks.
-    pub(super) latest: Arc<RwLock<Arc<str>>>,
+    pub(super) latest: watch::Sender<Arc<str>>,
     /// Why nothing more is accepted.
     pub(super) stopped: Option<String>,
 }
@@ -205,17 +205,12 @@ impl Writer {
         }
         if accepted.is_empty() {
             self.state.settle(&dirty);
-            let latest = self.latest.read().map(|latest| Arc::clone(&latest));
-            return latest.map_err(|_| JournalError::Stopped {
-                cause: "a reader of the checkpoint has panicked".to_owned(),
-            });
+            return Ok(Arc::clone(&self.latest.borrow()));
         }
         let note = self.store(leaves, &frontier, &dirty).await?;
         self.frontier = frontier;
         self.state.settle(&dirty);
-        if let Ok(mut latest) = self.latest.write() {
-            *latest = Arc::clone(&note);
-        }
+        self.latest.send_replace(Arc::clone(&note));
         Ok(note)
     }
 
@@ -296,7 +291,7 @@ impl Leaves {
 }
 
 /// An error and its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

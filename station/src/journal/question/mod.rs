@@ -1,5 +1,6 @@
 //! What can be asked, one file a subject. Each question is answered from an index.
 
+pub(super) mod log;
 mod operator;
 mod order;
 mod product;
