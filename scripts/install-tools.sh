@@ -13,7 +13,7 @@ needed=(cc:gcc pkg-config:pkg-config qemu-system-arm:qemu-system-arm openssl:ope
 # file:package, for what only a file shows.
 files=(/usr/share/pkgconfig/libudev.pc:libudev-dev)
 if [ "$purpose" = test ]; then
-    needed+=(gdb:gdb strace:strace go:golang-go python3:python3)
+    needed+=(gdb:gdb strace:strace go:golang-go python3:python3 softhsm2-util:softhsm2 pkcs11-tool:opensc)
 fi
 
 missing=()

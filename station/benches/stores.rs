@@ -171,8 +171,7 @@ async fn journal(home: &std::path::Path, units: u32) -> Outcome<(u32, f64)> {
         changes += count??;
     }
     let seconds = begin.elapsed().as_secs_f64();
-    let key = journal.verifier_key().clone();
-    journal.verify_log(&key).await?;
+    journal.verify_log(&journal.verifier_keys()).await?;
     journal.close().await?;
     Ok((changes, seconds))
 }

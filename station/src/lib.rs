@@ -9,7 +9,9 @@ pub mod audit;
 pub mod clock;
 pub mod cloud_key;
 pub mod command;
+pub mod cosign;
 pub mod demo;
+pub mod dossier;
 pub mod error_text;
 pub mod event;
 pub mod exit;
@@ -29,6 +31,8 @@ pub mod signature;
 pub mod socket;
 pub mod steps;
 pub mod stop;
+pub mod tiles;
+pub mod witness;
 
 /// What threads that make keys free is wiped; for all others this is the system's allocator.
 #[global_allocator]

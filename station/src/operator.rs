@@ -55,7 +55,13 @@ impl Role {
     pub const fn may(self, permission: Permission) -> bool {
         match self {
             Self::Technician => matches!(permission, Permission::Provision),
-            Self::Supervisor => !matches!(permission, Permission::ManageProducts),
+            Self::Supervisor => matches!(
+                permission,
+                Permission::Provision
+                    | Permission::ManageOrders
+                    | Permission::DecideUnits
+                    | Permission::Export
+            ),
             Self::Administrator => true,
             Self::Auditor => matches!(permission, Permission::Export),
         }
@@ -75,16 +81,22 @@ pub enum Permission {
     ManageProducts,
     /// Take data away: units, and the audit log opened.
     Export,
+    /// Put another station in the place of this one.
+    ReplaceStation,
+    /// Add and retire the audit log's keys: whom auditors will trust.
+    ManageLogKeys,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Provision,
         Self::ManageOrders,
         Self::DecideUnits,
         Self::ManageProducts,
         Self::Export,
+        Self::ReplaceStation,
+        Self::ManageLogKeys,
     ];
 
     /// What it allows, as the end of "may not …".
@@ -96,6 +108,8 @@ impl Permission {
             Self::DecideUnits => "release, scrap or rework units",
             Self::ManageProducts => "add or retire products",
             Self::Export => "export data",
+            Self::ReplaceStation => "replace this station",
+            Self::ManageLogKeys => "add or retire the audit log's keys",
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::audit::AuditError;
+use crate::cosign::CosignError;
 use crate::exit::ExitCode;
 use crate::home::HomeError;
 use crate::journal::JournalError;
@@ -42,6 +43,9 @@ pub enum AppError {
     /// The key pool.
     #[error("the pool of station-made keys can't be used")]
     KeyPool(#[from] KeyPoolError),
+    /// The log's checkpoint could not be shown to its witnesses, or one of them disputes it.
+    #[error("the log can't go on")]
+    Cosign(#[from] CosignError),
     /// Who acts, or may not.
     #[error("not allowed")]
     Operator(#[source] OperatorError),
@@ -56,7 +60,7 @@ impl AppError {
                 ExitCode::NotReady
             }
             Self::Journal(error) if error.is_refusal() => ExitCode::Usage,
-            Self::AuditKey { .. } | Self::Journal(_) => ExitCode::AuditRefused,
+            Self::AuditKey { .. } | Self::Journal(_) | Self::Cosign(_) => ExitCode::AuditRefused,
             Self::Operator(_) => ExitCode::NotAllowed,
         }
     }
@@ -68,6 +72,7 @@ impl AppError {
             Self::Home(HomeError::Missing { .. }) => "home-missing",
             Self::Home(HomeError::Exists { .. } | HomeError::NotEmpty { .. }) => "home-exists",
             Self::Home(HomeError::Owned { .. }) => "home-owned",
+            Self::Home(HomeError::Replaced { .. }) => "home-replaced",
             Self::Home(HomeError::Exposed { .. } | HomeError::Foreign { .. }) => "home-exposed",
             Self::Home(HomeError::ReadOnly { .. }) => "home-read-only",
             Self::Home(HomeError::DiskFull { .. }) | Self::Space { .. } => "disk-full",
@@ -75,7 +80,10 @@ impl AppError {
             Self::Home(HomeError::System { .. }) => "home",
             Self::AuditKey { .. } => "audit-key",
             Self::Journal(error) if error.is_refusal() => "refused",
+            Self::Journal(JournalError::SigningUnavailable { .. }) => "signing-unavailable",
             Self::Journal(_) => "journal",
+            Self::Cosign(CosignError::Journal(JournalError::Disputed { .. })) => "log-disputed",
+            Self::Cosign(_) => "cosign",
             Self::Registry(_) => "registry",
             Self::KeyPool(_) => "key-pool",
             Self::Operator(_) => "not-allowed",
@@ -84,14 +92,17 @@ impl AppError {
 
     /// What to do next.
     #[must_use]
-    pub const fn next(&self) -> &'static str {
+    pub fn next(&self) -> &'static str {
         match self {
             Self::Home(error) => error.next(),
             Self::Space { .. } => "Make room on that disk, then run again: nothing was lost.",
-            Self::AuditKey { .. } => {
-                "Restore the audit log's key and its permissions (0600); a new key can't continue this log."
+            Self::AuditKey { source } | Self::Journal(JournalError::Audit(source)) => source.next(),
+            Self::Journal(JournalError::SigningUnavailable { source }) => source.next(),
+            Self::Journal(JournalError::LogKeyRefused { .. }) => {
+                "Look at the log's keys with `keyline audit key list`."
             }
-            Self::Journal(error) => error.next(),
+            Self::Journal(error) | Self::Cosign(CosignError::Journal(error)) => error.next(),
+            Self::Cosign(_) => "Correct [[audit.witness]] in the configuration.",
             Self::Registry(_) => {
                 "Check the network and the registry's address, then run `keyline doctor`."
             }

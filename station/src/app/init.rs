@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{App, AppError, open_signer};
-use crate::audit::FileSigner;
+use super::log_keys::{self, TokenOptions, open_signers};
+use super::{App, AppError, begin_cosigning};
 use crate::home::{Config, NewHome, SlotConfig, write_private};
 use crate::journal::{Journal, Operator};
 use crate::operator::{Role, Token, new_operator_id};
@@ -20,6 +20,8 @@ pub struct InitOptions {
     pub registry_url: Option<String>,
     /// The fixture positions.
     pub slots: Vec<SlotConfig>,
+    /// The token that keeps the audit log's key; `None` for a file in the home, which is good for demonstrations only.
+    pub audit_token: Option<TokenOptions>,
 }
 
 impl Default for InitOptions {
@@ -29,6 +31,7 @@ impl Default for InitOptions {
             operator_name: "administrator".to_owned(),
             registry_url: None,
             slots: Vec::new(),
+            audit_token: None,
         }
     }
 }
@@ -55,12 +58,18 @@ pub async fn init(path: &Path, options: InitOptions) -> Result<Created, AppError
 
     let home = NewHome::begin(path)?;
     let audit_key = |source| AppError::AuditKey { source };
-    for key_file in config.audit.key_files() {
-        FileSigner::generate(&home.path().join(key_file)).map_err(audit_key)?;
-    }
-    let signer = open_signer(home.path(), &config.audit).map_err(audit_key)?;
+    let (audit, origin) = (&mut config.audit, config.station.name.as_str());
+    log_keys::make(home.path(), audit, config.station.id, options.audit_token)
+        .await
+        .map_err(audit_key)?;
+    // A configuration that its reader would refuse must not be found out when everything else is made.
+    config.validate(home.path())?;
+    let signers = open_signers(home.path(), &config.audit)
+        .await
+        .map_err(audit_key)?;
+    let keys = log_keys::configured(&signers, &config.audit, origin).map_err(audit_key)?;
     let journal_path = home.path().join(&config.journal.path);
-    let journal = Journal::open(&journal_path, signer, &config.station.name).await?;
+    let journal = Journal::open(&journal_path, signers, origin).await?;
     let initialised = Change::HomeInitialised {
         station: config.station.id,
     };
@@ -79,8 +88,9 @@ pub async fn init(path: &Path, options: InitOptions) -> Result<Created, AppError
     let token_file = home.path().join(&config.operator.token_file);
     write_private(&token_file, format!("{}\n", token.expose()).as_bytes())?;
     let home = home.finish(config)?;
+    let cosigner = begin_cosigning(&home, &journal, None).await?;
     Ok(Created {
-        app: App::new(home, journal, Vec::new())?,
+        app: App::new(home, journal, keys, cosigner, None, Vec::new())?,
         token_file,
     })
 }

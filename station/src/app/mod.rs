@@ -3,40 +3,52 @@
 
 mod error;
 mod init;
+mod log_keys;
 mod recovery;
 mod refusals;
+mod replace;
 mod slots;
 mod start;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::audit::{AuditError, CheckpointSigner, FileSigner};
-use crate::home::{AuditConfig, Home, HomeError, LogKeyConfig};
-use crate::journal::{InterruptedRun, Journal};
+use crate::audit::CheckpointSigners;
+use crate::cosign::{CosignError, Cosigner};
+use crate::home::{Home, HomeError};
+use crate::journal::{InterruptedRun, Journal, JournalReader};
 use crate::key_pool::KeyPool;
 use crate::operator::{OperatorError, Permission, Principal, Role, Token};
 use crate::record::Change;
 use crate::registry::{Registry, RegistryError};
+use crate::tiles::{LogReader, Publisher, TILE_DIRECTORY, TileDirectory};
 
 use refusals::Refusals;
 
 pub use error::AppError;
 pub use init::{Created, InitOptions, init};
+pub use log_keys::{ConfiguredKey, TokenOptions, open_signer, open_signers};
+pub use replace::{ReplaceOptions, replace};
 pub use slots::{BusySlots, SlotGuard};
 
 /// An open station. One in each process, and one process for each home.
 pub struct App {
     home: Home,
     journal: Journal,
+    publisher: Publisher,
     registry: Mutex<Option<Registry>>,
+    cosigner: Cosigner,
     keys: Arc<KeyPool>,
     busy_slots: BusySlots,
     refusals: Refusals,
     exporting: Mutex<()>,
     interrupted: Vec<InterruptedRun>,
+    log_keys: Vec<ConfiguredKey>,
+    /// After how many outages of the log's key the runs that they left open were concluded.
+    outages_concluded: Mutex<u64>,
 }
 
 impl App {
@@ -50,29 +62,51 @@ impl App {
         if let Err(error) = crate::export::clear_leftovers(home.path()) {
             tracing::error!(error = %error, "export.leftovers: what a sealed export left in the home can't be removed");
         }
-        let signer = open_signer(home.path(), &home.config().audit)
-            .map_err(|source| AppError::AuditKey { source })?;
-        let journal = open_journal(&home, signer).await?;
+        let audit_key = |source| AppError::AuditKey { source };
+        let config = home.config();
+        let signers = open_signers(home.path(), &config.audit)
+            .await
+            .map_err(audit_key)?;
+        let keys = log_keys::configured(&signers, &config.audit, &config.station.name)
+            .map_err(audit_key)?;
+        let journal = open_journal(&home, signers).await?;
+        let registry = registry_in_reach(&home).await;
+        let mut cosigner = begin_cosigning(&home, &journal, registry.clone()).await?;
+        cosigner.keep_going();
         let interrupted = recovery::conclude(&journal).await?;
         start::record(&home, &journal, interrupted.len()).await?;
-        Self::new(home, journal, interrupted)
+        Self::new(home, journal, keys, cosigner, registry, interrupted)
     }
 
     fn new(
         home: Home,
         journal: Journal,
+        log_keys: Vec<ConfiguredKey>,
+        cosigner: Cosigner,
+        registry: Option<Registry>,
         interrupted: Vec<InterruptedRun>,
     ) -> Result<Self, AppError> {
         let keys = Arc::new(KeyPool::new(home.config().key_pool.threads)?);
+        let directory = TileDirectory::new(home.path().join(TILE_DIRECTORY));
+        let free_space_min = home.config().line.free_space_min_mib;
+        let publisher = Publisher::start(
+            &journal,
+            directory,
+            free_space_min.saturating_mul(1024 * 1024),
+        );
         Ok(Self {
             home,
             journal,
-            registry: Mutex::default(),
+            publisher,
+            registry: Mutex::new(registry),
+            cosigner,
             keys,
             busy_slots: BusySlots::default(),
             refusals: Refusals::default(),
             exporting: Mutex::default(),
             interrupted,
+            log_keys,
+            outages_concluded: Mutex::default(),
         })
     }
 
@@ -88,6 +122,12 @@ impl App {
         &self.journal
     }
 
+    /// Who publishes the audit log's tree.
+    #[must_use]
+    pub const fn publisher(&self) -> &Publisher {
+        &self.publisher
+    }
+
     /// The registry; connected when it is first asked for, and tried again after a failure.
     ///
     /// # Errors
@@ -100,7 +140,23 @@ impl App {
         let url = self.home.registry_url();
         let registry = connect(url).await?;
         *connected = Some(registry.clone());
+        self.cosigner.with_registry(&registry).await;
         Ok(registry)
+    }
+
+    /// Who has the log's checkpoints cosigned.
+    #[must_use]
+    pub const fn cosigner(&self) -> &Cosigner {
+        &self.cosigner
+    }
+
+    /// How many leaves the latest checkpoint covers that has the cosignatures which the configuration asks for; `None` where none has
+    /// them, or none are asked for.
+    ///
+    /// # Errors
+    /// [`AppError`] where the journal can't say.
+    pub async fn witnessed_size(&self) -> Result<Option<u64>, AppError> {
+        Ok(self.cosigner.witnessed_size().await?)
     }
 
     /// The pool of station-made keys; empty until somebody asks it to keep some.
@@ -124,6 +180,28 @@ impl App {
     #[must_use]
     pub fn interrupted(&self) -> &[InterruptedRun] {
         &self.interrupted
+    }
+
+    /// The keys for the audit log that the configuration names. Which of them sign, the journal says.
+    #[must_use]
+    pub fn log_keys(&self) -> &[ConfiguredKey] {
+        &self.log_keys
+    }
+
+    /// Where the log's key was out of reach since this was last asked, concludes the runs that were left open then, as [`open`](Self::open)
+    /// does with those that a process left behind. Gives the runs of which a person should hear.
+    ///
+    /// # Errors
+    /// [`AppError::Journal`] where the journal fails, or its key is still out of reach.
+    pub async fn conclude_after_outage(&self) -> Result<Vec<InterruptedRun>, AppError> {
+        let mut concluded = self.outages_concluded.lock().await;
+        let outages = self.journal.outages();
+        if *concluded == outages {
+            return Ok(Vec::new());
+        }
+        let interrupted = recovery::conclude(&self.journal).await?;
+        *concluded = outages;
+        Ok(interrupted)
     }
 
     /// Who has this token.
@@ -175,29 +253,57 @@ impl App {
     /// # Errors
     /// [`AppError::Journal`] where the journal can't be closed.
     pub async fn close(self) -> Result<(), AppError> {
+        // Where the last leaf can't be signed, what was committed before is put in order all the same.
+        let stopped = self.journal.commit(vec![Change::Stopped]).await;
+        self.cosigner.end().await;
+        self.publisher.close().await;
         if let Some(registry) = self.registry.into_inner() {
             registry.close().await;
         }
-        self.journal.commit(vec![Change::Stopped]).await?;
         self.journal.close().await?;
+        stopped?;
         Ok(())
     }
 }
 
-/// Opens the key that signs checkpoints, as the configuration names it.
-///
-/// # Errors
-/// [`AuditError`] where it can't be used, or is none.
-pub fn open_signer(home: &Path, config: &AuditConfig) -> Result<CheckpointSigner, AuditError> {
-    match config.keys.first() {
-        Some(LogKeyConfig::File { path }) => {
-            FileSigner::open(&home.join(path)).map(CheckpointSigner::File)
-        }
-        None => Err(AuditError::Format {
-            expected: "a key that signs the audit log in the configuration",
-            got: "none".to_owned(),
-        }),
+/// How long the registry may take before a home is opened without it.
+const REGISTRY_PATIENCE: Duration = Duration::from_secs(3);
+
+/// The registry, where there is one and it answers at once: it keeps the log's checkpoints. A line asks for it again when it needs it.
+async fn registry_in_reach(home: &Home) -> Option<Registry> {
+    let url = home.registry_url();
+    if let Some(path) = url.strip_prefix("sqlite:")
+        && !Path::new(path).exists()
+    {
+        return None;
     }
+    match tokio::time::timeout(REGISTRY_PATIENCE, connect(url)).await {
+        Ok(Ok(registry)) => Some(registry),
+        Ok(Err(error)) => {
+            tracing::warn!(registry.error = %crate::error_text::chain(&error), "the registry does not keep the log's checkpoints now");
+            None
+        }
+        Err(_) => {
+            tracing::warn!(
+                "the registry does not answer, and does not keep the log's checkpoints now"
+            );
+            None
+        }
+    }
+}
+
+/// Shows the log to its witnesses before anything is written to it.
+async fn begin_cosigning(
+    home: &Home,
+    journal: &Journal,
+    registry: Option<Registry>,
+) -> Result<Cosigner, CosignError> {
+    let log = LogReader::new(
+        TileDirectory::new(home.path().join(TILE_DIRECTORY)),
+        JournalReader::clone(journal),
+    );
+    let config = &home.config().audit;
+    Cosigner::begin(journal, log, config, home.station(), registry).await
 }
 
 /// On a thread of its own: the compiler can't prove that a migration may move between threads while it runs.
@@ -208,9 +314,9 @@ async fn connect(url: String) -> Result<Registry, RegistryError> {
         .unwrap_or(Err(RegistryError::Closed))
 }
 
-async fn open_journal(home: &Home, signer: CheckpointSigner) -> Result<Journal, AppError> {
+async fn open_journal(home: &Home, signers: CheckpointSigners) -> Result<Journal, AppError> {
     let path = home.resolve(&home.config().journal.path);
-    Ok(Journal::open(&path, signer, &home.config().station.name).await?)
+    Ok(Journal::open(&path, signers, &home.config().station.name).await?)
 }
 
 /// A journal that runs out of space in the middle of a unit stops the line: better not begin.

@@ -54,20 +54,16 @@ impl Checkpoint {
     ///
     /// # Errors
     /// Whatever the signer returns.
-    pub fn sign(
+    pub async fn sign(
         &self,
         key: &VerifierKey,
         signer: &CheckpointSigner,
     ) -> Result<SignedNote, AuditError> {
         let text = self.text();
-        let signature = signer.sign(text.as_bytes())?;
+        let signature = signer.sign(text.as_bytes()).await?;
         Ok(SignedNote {
             text,
-            signatures: vec![NoteSignature {
-                name: key.name().to_owned(),
-                key_id: key.key_id(),
-                signature: signature.to_vec(),
-            }],
+            signatures: vec![NoteSignature::by(key, signature)],
         })
     }
 
@@ -117,6 +113,18 @@ impl Checkpoint {
                 .check_origin(first)
                 .map(|()| (checkpoint, *first)),
         }
+    }
+
+    /// Reads a note that every one of `keys` has signed: those that are in force.
+    ///
+    /// # Errors
+    /// [`AuditError`] where any of it doesn't hold, or there is no key.
+    pub fn verify_all(note: &str, keys: &[VerifierKey]) -> Result<Self, AuditError> {
+        let mut checkpoint = Self::verify_any(note, keys)?;
+        for key in keys {
+            checkpoint = Self::verify(note, key)?;
+        }
+        Ok(checkpoint)
     }
 
     fn check_origin(&self, key: &VerifierKey) -> Result<(), AuditError> {

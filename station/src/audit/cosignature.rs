@@ -119,13 +119,22 @@ impl CosignatureSigner {
     /// # Errors
     /// [`AuditError`] where the name can't stand in a note, the file exists or can't be written, or the system has no random numbers.
     pub fn generate(path: &Path, name: &str) -> Result<Self, AuditError> {
-        if !super::key::is_key_name(name) {
-            return Err(AuditError::format(
-                "a witness's name without spaces, control characters and +",
-                name,
-            ));
-        }
+        Self::check_name(name)?;
         Self::with(FileSigner::generate(path)?, name)
+    }
+
+    /// Checks a witness's name before anything is made for it.
+    ///
+    /// # Errors
+    /// [`AuditError::Format`] where it can't stand in a note.
+    pub fn check_name(name: &str) -> Result<(), AuditError> {
+        if super::key::is_key_name(name) {
+            return Ok(());
+        }
+        Err(AuditError::format(
+            "a witness's name without spaces, control characters and +",
+            name,
+        ))
     }
 
     /// Reads the key.

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::TokenError;
+
 /// Why the audit log refuses.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
@@ -31,6 +33,25 @@ pub enum AuditError {
     KeyFormat {
         /// The file.
         path: PathBuf,
+    },
+    /// The key in a token can't be used, at least at this moment.
+    #[error("the key \"{label}\" in the token \"{token}\" can't be used")]
+    Token {
+        /// The token's label.
+        token: String,
+        /// The key's label.
+        label: String,
+        /// Why.
+        #[source]
+        source: Box<TokenError>,
+    },
+    /// A key that must sign is none of those that the configuration names.
+    #[error(
+        "expected the key {key} in the configuration, because the log says that it signs; it is not there"
+    )]
+    KeyNotAtHand {
+        /// The verifier key.
+        key: String,
     },
     /// The system has no random numbers.
     #[error("the system's random generator failed while {doing}")]
@@ -113,6 +134,20 @@ pub enum AuditError {
 }
 
 impl AuditError {
+    /// What to do.
+    #[must_use]
+    pub fn next(&self) -> &'static str {
+        match self {
+            Self::Token { source, .. } => source.next(),
+            Self::KeyNotAtHand { .. } => {
+                "Put that key back into the configuration ([[audit.key]]); a key leaves the log with `keyline audit key retire` only."
+            }
+            _ => {
+                "Restore the audit log's key and its permissions (0600); a new key can't continue this log."
+            }
+        }
+    }
+
     /// A format error that shows at most 64 characters of what came.
     pub(crate) fn format(expected: &'static str, got: &str) -> Self {
         let mut shown: String = got.chars().take(64).collect();

@@ -26,7 +26,9 @@ pub use policy::{PolicyWitness, TrustPolicy, Trusted};
 pub use proof::{
     consistency_proof, inclusion_proof, tree_root, verify_consistency, verify_inclusion,
 };
-pub use signer::{CheckpointSigner, FileSigner};
+pub use signer::{
+    CheckpointSigner, CheckpointSigners, FileSigner, ModuleError, TokenError, TokenKey, TokenSigner,
+};
 pub use statement::sign_statement;
 pub use tile::{
     ENTRY_LENGTH_MAX, HashTile, TILE_HEIGHT, TILE_WIDTH, TileContent, TileId, hash_bundle,

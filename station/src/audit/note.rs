@@ -91,6 +91,15 @@ pub struct NoteSignature {
 }
 
 impl NoteSignature {
+    /// The line of an Ed25519 key.
+    pub(super) fn by(key: &VerifierKey, signature: [u8; 64]) -> Self {
+        Self {
+            name: key.name().to_owned(),
+            key_id: key.key_id(),
+            signature: signature.to_vec(),
+        }
+    }
+
     fn parse(line: &str) -> Option<Self> {
         let (name, bytes) = line.strip_prefix(SIGNATURE_PREFIX)?.split_once(' ')?;
         if !is_key_name(name) {

@@ -3,31 +3,23 @@
 //! A key that signs two kinds of text must never let one pass for the other. A checkpoint's first line is the log's name, which has no
 //! white space (C2SP `signed-note`: so that it can stand in a signature line); a statement's first line must have a space.
 
-use super::{AuditError, Checkpoint, CheckpointSigner, NoteSignature, SignedNote, VerifierKey};
+use super::{AuditError, Checkpoint, CheckpointSigners, SignedNote, VerifierKey};
 
 /// The longest text, in bytes: with its signatures it is still a note that is read.
 const TEXT_LENGTH_MAX: usize = 60_000;
 
-/// Signs a text that is no checkpoint.
+/// Signs a text that is no checkpoint with each of `keys`.
 ///
 /// # Errors
 /// [`AuditError::Format`] where the text is empty or too long, does not end its last line, has control characters, or could be taken
-/// for a checkpoint; whatever the signer returns.
-pub fn sign_statement(
+/// for a checkpoint; whatever the signers return.
+pub async fn sign_statement(
     text: String,
-    key: &VerifierKey,
-    signer: &CheckpointSigner,
+    keys: &[VerifierKey],
+    signers: &CheckpointSigners,
 ) -> Result<SignedNote, AuditError> {
     check(&text)?;
-    let signature = signer.sign(text.as_bytes())?;
-    Ok(SignedNote {
-        text,
-        signatures: vec![NoteSignature {
-            name: key.name().to_owned(),
-            key_id: key.key_id(),
-            signature: signature.to_vec(),
-        }],
-    })
+    signers.sign_text(text, keys).await
 }
 
 fn check(text: &str) -> Result<(), AuditError> {

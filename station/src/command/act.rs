@@ -20,16 +20,16 @@ pub(super) struct Act<'a> {
 }
 
 impl Act<'_> {
-    async fn commit(&self, change: Change) -> Result<(), CommandError> {
+    pub(super) async fn commit(&self, change: Change) -> Result<(), CommandError> {
         self.app.journal().commit(vec![change]).await?;
         Ok(())
     }
 
-    fn operator(&self) -> String {
+    pub(super) fn operator(&self) -> String {
         self.principal.operator.clone()
     }
 
-    fn say(&self, message: String) {
+    pub(super) fn say(&self, message: String) {
         self.sink.emit(Event::Notice { message });
     }
 
@@ -224,7 +224,12 @@ impl Act<'_> {
     }
 }
 
-fn require(given: &[Permit], permit: Permit, words: &'static str) -> Result<(), CommandError> {
+/// Refuses a destructive act without its permission.
+pub(super) fn require(
+    given: &[Permit],
+    permit: Permit,
+    words: &'static str,
+) -> Result<(), CommandError> {
     if given.contains(&permit) {
         Ok(())
     } else {

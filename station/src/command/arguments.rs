@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use super::audit_arguments::AuditCommand;
+use super::audit_arguments::{AuditCommand, TokenArguments};
 use super::product_arguments::ProductAdd;
+use super::witness_arguments::WitnessCommand;
 use super::{DemoUnit, Name, Permit};
 
 /// Make devices that prove who they are.
@@ -87,7 +88,7 @@ provisions them over several slots. The home stays, and every other command work
     },
     /// Make a station's home: configuration, journal, keys, first operator
     #[command(
-        after_help = "EXAMPLES\n    keyline init --home ~/station --slot 1=probe:1366:1015:000683012345\n    keyline init --slot 1=serial:/dev/ttyUSB0 --registry postgres://keyline@db/registry"
+        after_help = "EXAMPLES\n    keyline init --home ~/station --slot 1=probe:1366:1015:000683012345\n    keyline init --slot 1=serial:/dev/ttyUSB0 --registry postgres://keyline@db/registry\n    keyline init --audit-token line-7 --audit-module /usr/lib/softhsm/libsofthsm2.so --audit-pin-file /etc/keyline/line-7.pin"
     )]
     Init {
         /// What people call the station; also its audit log's name, for ever
@@ -102,6 +103,9 @@ provisions them over several slots. The home stays, and every other command work
         /// A slot and its link: NUMBER=probe:VID:PID:SERIAL, NUMBER=serial:/dev/…, NUMBER=sim
         #[arg(long = "slot", value_name = "NUMBER=LINK")]
         slots: Vec<String>,
+        /// Where the audit log's key is kept
+        #[command(flatten)]
+        token: TokenArguments,
     },
     /// Check probes, keys, journal, registry, clock, disk, and say what to do
     Doctor,
@@ -143,12 +147,23 @@ stopped: a finished unit stays as it is.",
     /// Units: what the station knows of them, and what becomes of them
     #[command(subcommand)]
     Unit(UnitCommand),
+    /// The audit log: checkpoints, dossiers, verification, exports
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Stations
+    #[command(subcommand)]
+    Station(StationCommand),
     /// Pins: which keys the cloud trusts
     #[command(subcommand)]
     Pin(PinCommand),
-    /// The audit log
-    #[command(subcommand)]
-    Audit(AuditCommand),
+    /// A witness: cosigns the checkpoints of audit logs, so that no log can show two histories
+    #[command(
+        subcommand,
+        long_about = "A witness is a process of its own, with its own key and store, meant to stand outside of the factory. Logs show it each new \
+checkpoint with a proof that nothing was taken back; it cosigns what follows from what it saw before, and nothing else. It speaks C2SP \
+tlog-witness over plain HTTP (all it carries is public and signed); put a TLS proxy in front where one is wanted. It needs no station home."
+    )]
+    Witness(WitnessCommand),
     /// Print a completion script for a shell
     #[command(
         after_help = "EXAMPLE\n    keyline completions bash > /etc/bash_completion.d/keyline"
@@ -214,10 +229,46 @@ pub(super) enum OrderCommand {
         /// Name or id
         order: String,
     },
+    /// Say which units may leave the building, and record that they do
+    #[command(
+        long_about = "Ships every unit of a work order that has passed and is under a checkpoint which enough witnesses have cosigned, and says \
+of each other one why it stays. Exit code 1 where some stay, 6 where all of those are only held.",
+        after_help = "EXAMPLE\n    keyline order ship WO-1001 --json"
+    )]
+    Ship {
+        /// Name or id
+        order: String,
+    },
     /// Close a work order, for ever
     Close {
         /// Name or id
         order: String,
+    },
+}
+
+/// `keyline station …`
+#[derive(Debug, Subcommand)]
+pub(super) enum StationCommand {
+    /// Put a new station in the place of one whose log can't be continued
+    #[command(
+        long_about = "Makes a new station with an id, a log and keys of its own in the place of one whose home was put back from an old copy, or \
+whose log's key is lost. The old home stays read-only for ever. Products and operators come along; work orders do not, because the old home no \
+longer knows how many of their units were built: add them again for what is left.",
+        after_help = "EXAMPLE\n    keyline --home ./old station replace --to ./new --name line-7b --reason 'disk failed, restored from Monday' \\\n        --permit replace-station"
+    )]
+    Replace {
+        /// Where the new home is made
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+        /// The new station's name, which is its audit log's: not the old one's
+        #[arg(long)]
+        name: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+        /// Allow this destructive act, this time: `--permit replace-station`
+        #[arg(long, value_enum, value_name = "ACT")]
+        permit: Vec<Permit>,
     },
 }
 

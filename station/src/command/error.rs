@@ -6,6 +6,8 @@ use super::feasible::InfeasibleProduct;
 use super::request::Permit;
 use crate::app::AppError;
 use crate::cloud_key::CloudKeyError;
+use crate::cosign::CosignError;
+use crate::dossier::DossierError;
 use crate::error_text::chain;
 use crate::event::ErrorBody;
 use crate::exit::ExitCode;
@@ -19,6 +21,7 @@ use crate::record::{Failure, FailureCode};
 use crate::registry::RegistryError;
 use crate::seal::RecipientError;
 use crate::socket::SocketError;
+use crate::witness::WitnessStoreError;
 
 /// Why a command could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +70,7 @@ pub enum CommandError {
     /// Nothing of that name.
     #[error("expected {} {what}'s name or id, found no {what} \"{name}\"", article(.what))]
     Unknown {
-        /// `product`, `order`, `unit` or `pin`.
+        /// `product`, `order`, `unit`, `pin` or `key`.
         what: &'static str,
         /// What was asked for.
         name: String,
@@ -105,9 +108,36 @@ pub enum CommandError {
         #[source]
         source: Option<LinkSelectorError>,
     },
+    /// A file that was named can't be read.
+    #[error("{} can't be read", .path.display())]
+    Input {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file that was named can't be written.
+    #[error("expected to write a new file at {}", .path.display())]
+    Output {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A unit's dossier can't be made.
+    #[error("the dossier could not be made")]
+    Dossier(#[from] DossierError),
+    /// Checkpoints can't be cosigned.
+    #[error("the log's checkpoint could not be shown to its witnesses")]
+    Cosign(#[from] CosignError),
     /// The process that owns the home.
     #[error("the process that owns the home could not be asked")]
     Socket(#[from] SocketError),
+    /// A witness's store.
+    #[error(transparent)]
+    Witness(#[from] WitnessStoreError),
     /// The line stopped.
     #[error(transparent)]
     Line(#[from] LineError),
@@ -147,6 +177,8 @@ const fn permit_name(permit: Permit) -> &'static str {
     match permit {
         Permit::Scrap => "scrap",
         Permit::Revoke => "revoke",
+        Permit::ReplaceStation => "replace-station",
+        Permit::RetireKey => "retire-key",
     }
 }
 
@@ -158,7 +190,11 @@ impl CommandError {
             Self::App(error) => error.exit_code(),
             Self::Line(error) => error.exit_code(),
             Self::Export(error) => error.exit_code(),
-            Self::Key { .. }
+            Self::Witness(error) => error.exit_code(),
+            Self::Dossier(DossierError::UnknownUnit(_))
+            | Self::Input { .. }
+            | Self::Output { .. }
+            | Self::Key { .. }
             | Self::Recipient { .. }
             | Self::Credentials { .. }
             | Self::Product(_)
@@ -170,6 +206,7 @@ impl CommandError {
             Self::Image(_) | Self::Socket(_) | Self::NotReady { .. } | Self::System { .. } => {
                 ExitCode::NotReady
             }
+            Self::Dossier(_) | Self::Cosign(_) => ExitCode::AuditRefused,
             Self::PermitMissing { .. } => ExitCode::NotAllowed,
             Self::Order(failure) if matches!(failure.code, FailureCode::OrderClosed) => {
                 ExitCode::Usage
@@ -202,8 +239,16 @@ impl CommandError {
             Self::PermitMissing { .. } => "permit-missing",
             Self::Reason { .. } => "reason",
             Self::Slot { .. } => "slot",
+            Self::Input { .. } => "input",
+            Self::Output { .. } => "output",
+            Self::Dossier(_) => "dossier",
+            Self::Cosign(_) => "cosign",
             Self::Socket(_) => "socket",
+            Self::Witness(error) => error.code(),
             Self::Order(failure) | Self::Line(LineError::NotReady(failure)) => failure.code.name(),
+            Self::Line(LineError::Journal(JournalError::SigningUnavailable { .. })) => {
+                "signing-unavailable"
+            }
             Self::Line(LineError::Journal(_)) => "journal",
             Self::Line(LineError::Registry(_)) => "registry",
             Self::Line(LineError::SlotLost(_)) => "line",
@@ -228,6 +273,7 @@ impl CommandError {
             Self::Image(_) => "Install a station with an agent for this chip (`make firmware`).",
             Self::Unknown { what, .. } => match *what {
                 "product" => "Look at what there is: `keyline product list`.",
+                "key" => "Look at what there is: `keyline audit key list`.",
                 "order" => "Look at what there is: `keyline order list`.",
                 _ => "Look at what there is: `keyline unit list`.",
             },
@@ -239,7 +285,15 @@ impl CommandError {
                 "Say why, in a sentence that an auditor can follow: --reason TEXT."
             }
             Self::Slot { .. } => "Write for instance --slot 1=probe:1366:1015:000683012345.",
+            Self::Input { .. } => "Check the path and its permissions.",
+            Self::Output { .. } => "Name a path where nothing is yet and that you may write to.",
+            Self::Dossier(DossierError::UnknownUnit(_)) => {
+                "Look at what there is: `keyline unit list`."
+            }
+            Self::Dossier(_) => "Run `keyline audit verify --deep`.",
+            Self::Cosign(_) => "Run `keyline doctor`: it names the witnesses that do not answer.",
             Self::Socket(error) => error.next(),
+            Self::Witness(error) => error.next(),
             Self::Usage { .. } => "See `keyline help`.",
             Self::Line(error) => return error.next(),
             Self::Order(failure) => return failure.next.clone(),

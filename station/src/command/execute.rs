@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::act::{self, Act};
-use super::{CommandError, Request, export, provision, read};
+use super::{CommandError, Request, export, log_key, provision, read};
 use crate::app::App;
 use crate::event::{Event, EventSink, Summary};
 use crate::exit::ExitCode;
@@ -73,13 +73,37 @@ async fn carry_out(
         export::run(app, principal, *request, sink, stop).await?;
         return Ok(Summary::without_units(ExitCode::Success, elapsed_ms(begun)));
     }
+    if let Request::OrderShip { order } = &call.request {
+        return ship(app, &principal, order, sink.as_ref(), begun).await;
+    }
     change(app, &principal, call.request, sink.as_ref()).await?;
     Ok(Summary::without_units(ExitCode::Success, elapsed_ms(begun)))
+}
+
+async fn ship(
+    app: &App,
+    principal: &Principal,
+    order: &str,
+    sink: &dyn EventSink,
+    begun: Instant,
+) -> Result<Summary, CommandError> {
+    let act = Act {
+        app,
+        principal,
+        sink,
+    };
+    let exit_code = match act.ship_order(order).await? {
+        (0, 0) => ExitCode::Success,
+        (_, 0) => ExitCode::Held,
+        (_, _) => ExitCode::UnitsFailed,
+    };
+    Ok(Summary::without_units(exit_code, elapsed_ms(begun)))
 }
 
 async fn question(app: &App, request: &Request, sink: &dyn EventSink) -> Result<(), CommandError> {
     match request {
         Request::PinShow { unit } => act::show_pin(app, unit, sink).await,
+        Request::AuditKeyList => log_key::list(app, sink).await,
         // That there is an answer is the answer.
         Request::Ping => Ok(()),
         request => read::answer(app.journal(), request, sink).await.map(|_| ()),
@@ -118,6 +142,12 @@ async fn change(
             reason,
             permit,
         } => act.rework_unit(&unit, reason, &permit).await,
+        Request::AuditKeyAdd { key } => act.add_log_key(&key).await,
+        Request::AuditKeyRetire {
+            key,
+            reason,
+            permit,
+        } => act.retire_log_key(&key, reason, &permit).await,
         request => Err(CommandError::Usage {
             message: format!("{} is no change", request.name()),
         }),

@@ -7,12 +7,19 @@ use clap_complete::Shell;
 use keyline_protocol::record::CREDENTIALS_LENGTH_MAX;
 use zeroize::Zeroizing;
 
-use super::arguments::{Command, OrderCommand, PinCommand, ProductCommand, UnitCommand};
-use super::audit_arguments::AuditCommand;
+use super::arguments::{
+    Command, OrderCommand, PinCommand, ProductCommand, StationCommand, UnitCommand,
+};
+use super::audit::AuditAction;
+use super::audit_arguments::{AuditCommand, KeyCommand, KeyMake, TokenArguments};
 use super::export::lower as export;
+use super::log_key::NewKey;
 use super::product_arguments::ProductAdd;
-use super::{CommandError, DemoRequest, ProductDraft, ProvisionRequest, Request};
-use crate::app::InitOptions;
+use super::witness::WitnessRequest;
+use super::witness_arguments::WitnessCommand;
+use super::{CommandError, DemoRequest, Permit, ProductDraft, ProvisionRequest, Request};
+use crate::app::{InitOptions, ReplaceOptions, TokenOptions};
+use crate::audit::TokenKey;
 use crate::cloud_key::CloudKey;
 use crate::home::SlotConfig;
 use crate::record::{OrderState, UnitState};
@@ -25,8 +32,16 @@ pub(super) enum Action {
     Demo(DemoRequest),
     /// A new home.
     Init(InitOptions),
+    /// A new key for the audit log, which signs nothing yet.
+    MakeKey(NewKey),
     /// The checks.
     Doctor,
+    /// An auditor's command.
+    Audit(AuditAction),
+    /// A new station in the place of this one.
+    Replace(ReplaceOptions),
+    /// On a witness's store.
+    Witness(WitnessRequest),
     /// A completion script.
     Completions(Shell),
     /// The manual page.
@@ -53,6 +68,7 @@ pub(super) fn lower(command: Command, home: Option<PathBuf>) -> Result<Action, C
             operator,
             registry,
             slots,
+            token,
         } => Action::Init(InitOptions {
             station_name: name,
             operator_name: operator.into(),
@@ -61,17 +77,18 @@ pub(super) fn lower(command: Command, home: Option<PathBuf>) -> Result<Action, C
                 .iter()
                 .map(|text| slot(text))
                 .collect::<Result<_, _>>()?,
+            audit_token: token_options(token)?,
         }),
-        Command::Audit(AuditCommand::Export(typed)) => {
-            Action::Request(Request::AuditExport(Box::new(export(*typed)?)))
-        }
         Command::Doctor => Action::Doctor,
+        Command::Witness(command) => Action::Witness(witness(command)),
         Command::Completions { shell } => Action::Completions(shell),
         Command::Man => Action::Man,
         Command::Product(command) => Action::Request(product(command)?),
         Command::Order(command) => Action::Request(order(command)),
         Command::Unit(command) => Action::Request(unit(command)?),
         Command::Pin(PinCommand::Show { unit }) => Action::Request(Request::PinShow { unit }),
+        Command::Audit(command) => audit(command)?,
+        Command::Station(command) => Action::Replace(replace(command)?),
         Command::Provision {
             order,
             slots,
@@ -92,6 +109,48 @@ pub(super) fn lower(command: Command, home: Option<PathBuf>) -> Result<Action, C
     })
 }
 
+fn audit(command: AuditCommand) -> Result<Action, CommandError> {
+    Ok(Action::Audit(match command {
+        AuditCommand::Checkpoint { witnessed } => AuditAction::Checkpoint { witnessed },
+        AuditCommand::Policy => AuditAction::Policy,
+        AuditCommand::Prove {
+            unit,
+            out,
+            tlog_proofs,
+        } => AuditAction::Prove {
+            unit,
+            out,
+            tlog_proofs,
+        },
+        AuditCommand::Verify(typed) => super::audit::lower_verify(typed)?,
+        AuditCommand::Key(command) => return key_command(command),
+        AuditCommand::Export(typed) => {
+            return Ok(Action::Request(Request::AuditExport(Box::new(export(
+                *typed,
+            )?))));
+        }
+    }))
+}
+
+fn replace(command: StationCommand) -> Result<ReplaceOptions, CommandError> {
+    let StationCommand::Replace {
+        to,
+        name,
+        reason,
+        permit,
+    } = command;
+    super::act::require(
+        &permit,
+        Permit::ReplaceStation,
+        "the old home is read-only for ever afterwards",
+    )?;
+    Ok(ReplaceOptions {
+        new_home: to,
+        name,
+        reason: checked_reason(&reason)?,
+    })
+}
+
 fn slot(text: &str) -> Result<SlotConfig, CommandError> {
     let malformed = |source| CommandError::Slot {
         got: text.to_owned(),
@@ -101,6 +160,75 @@ fn slot(text: &str) -> Result<SlotConfig, CommandError> {
     Ok(SlotConfig {
         number: number.parse().map_err(|_| malformed(None))?,
         link: link.parse().map_err(|source| malformed(Some(source)))?,
+    })
+}
+
+fn witness(command: WitnessCommand) -> WitnessRequest {
+    match command {
+        WitnessCommand::Init { store, name } => WitnessRequest::Init { store, name },
+        WitnessCommand::Trust { store, key } => WitnessRequest::Trust { store, key },
+        WitnessCommand::Show { store } => WitnessRequest::Show { store },
+        WitnessCommand::Serve { store, listen } => WitnessRequest::Serve { store, listen },
+    }
+}
+
+fn key_command(command: KeyCommand) -> Result<Action, CommandError> {
+    Ok(match command {
+        KeyCommand::List => Action::Request(Request::AuditKeyList),
+        KeyCommand::Make(typed) => Action::MakeKey(new_key(*typed)?),
+        KeyCommand::Add { key } => Action::Request(Request::AuditKeyAdd { key }),
+        KeyCommand::Retire {
+            key,
+            reason,
+            permit,
+        } => Action::Request(Request::AuditKeyRetire {
+            key,
+            reason: checked_reason(&reason)?,
+            permit,
+        }),
+    })
+}
+
+fn new_key(typed: KeyMake) -> Result<NewKey, CommandError> {
+    match (
+        typed.file,
+        typed.module,
+        typed.token,
+        typed.label,
+        typed.pin_file,
+    ) {
+        (Some(file), ..) => Ok(NewKey::File(file)),
+        (None, Some(module), Some(token), Some(label), Some(pin_file)) => {
+            Ok(NewKey::Token(TokenKey {
+                module: absolute(&module)?,
+                token,
+                label,
+                pin_file: absolute(&pin_file)?,
+            }))
+        }
+        _ => Err(CommandError::Usage {
+            message: "expected --file, or --module, --token, --label and --pin-file".to_owned(),
+        }),
+    }
+}
+
+fn token_options(typed: TokenArguments) -> Result<Option<TokenOptions>, CommandError> {
+    match (typed.token, typed.module, typed.pin_file) {
+        (Some(token), Some(module), Some(pin_file)) => Ok(Some(TokenOptions {
+            module: absolute(&module)?,
+            token,
+            pin_file: absolute(&pin_file)?,
+            label: typed.label,
+        })),
+        _ => Ok(None),
+    }
+}
+
+/// The configuration is read from anywhere: what was typed is relative to where it was typed.
+fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
+    std::path::absolute(path).map_err(|source| CommandError::System {
+        doing: "find its working directory",
+        source,
     })
 }
 
@@ -180,6 +308,7 @@ fn order(command: OrderCommand) -> Request {
             state: open.then_some(OrderState::Open),
         },
         OrderCommand::Show { order } => Request::OrderShow { order },
+        OrderCommand::Ship { order } => Request::OrderShip { order },
         OrderCommand::Close { order } => Request::OrderClose { order },
     }
 }

@@ -5,6 +5,7 @@
 
 mod act;
 mod arguments;
+mod audit;
 mod audit_arguments;
 mod demo;
 mod doctor;
@@ -14,6 +15,7 @@ mod export;
 mod export_arguments;
 mod feasible;
 mod log;
+mod log_key;
 mod lower;
 mod name;
 mod output;
@@ -22,7 +24,10 @@ mod provision;
 mod read;
 mod request;
 mod run;
+mod ship;
 mod signal;
+mod witness;
+mod witness_arguments;
 
 pub use crate::error_text::chain;
 pub use error::CommandError;

@@ -167,6 +167,7 @@ async fn conduct(
     if request.dry_run {
         return dry_run(line, slots, guard, &sink).await;
     }
+    super::run::warn_of_interrupted(&app.conclude_after_outage().await?, sink.as_ref());
     drive(line, slots, runs_max, request.failures_max, guard, &sink).await
 }
 

@@ -59,6 +59,11 @@ pub enum Request {
         /// Name or id.
         order: String,
     },
+    /// `order ship`
+    OrderShip {
+        /// Name or id.
+        order: String,
+    },
     /// `order close`
     OrderClose {
         /// Name or id.
@@ -112,6 +117,22 @@ pub enum Request {
     },
     /// `audit export`
     AuditExport(Box<ExportRequest>),
+    /// `audit key list`
+    AuditKeyList,
+    /// `audit key add`: a configured key signs from now on.
+    AuditKeyAdd {
+        /// Key id, label or file.
+        key: String,
+    },
+    /// `audit key retire`: a key signs for the last time.
+    AuditKeyRetire {
+        /// Key id, label or file.
+        key: String,
+        /// Why.
+        reason: String,
+        /// The permissions given on the command line.
+        permit: Vec<Permit>,
+    },
 }
 
 impl Request {
@@ -126,14 +147,20 @@ impl Request {
             | Self::OrderShow { .. }
             | Self::UnitList { .. }
             | Self::UnitShow { .. }
-            | Self::PinShow { .. } => None,
+            | Self::PinShow { .. }
+            | Self::AuditKeyList => None,
             Self::ProductAdd(_) | Self::ProductRetire { .. } => Some(Permission::ManageProducts),
-            Self::OrderAdd { .. } | Self::OrderClose { .. } => Some(Permission::ManageOrders),
+            Self::OrderAdd { .. } | Self::OrderShip { .. } | Self::OrderClose { .. } => {
+                Some(Permission::ManageOrders)
+            }
             Self::Provision(_) => Some(Permission::Provision),
             Self::UnitRelease { .. } | Self::UnitScrap { .. } | Self::UnitRework { .. } => {
                 Some(Permission::DecideUnits)
             }
             Self::AuditExport(_) => Some(Permission::Export),
+            Self::AuditKeyAdd { .. } | Self::AuditKeyRetire { .. } => {
+                Some(Permission::ManageLogKeys)
+            }
         }
     }
 }
@@ -146,6 +173,10 @@ pub enum Permit {
     Scrap,
     /// Revoke a pin: the cloud stops trusting the unit, and its key never returns.
     Revoke,
+    /// Put another station in the place of this one, whose home is read-only afterwards.
+    ReplaceStation,
+    /// Retire a key of the audit log: it never signs again.
+    RetireKey,
 }
 
 /// A product to be added.
@@ -251,6 +282,7 @@ impl Request {
             Self::OrderAdd { .. } => "order-add",
             Self::OrderList { .. } => "order-list",
             Self::OrderShow { .. } => "order-show",
+            Self::OrderShip { .. } => "order-ship",
             Self::OrderClose { .. } => "order-close",
             Self::Provision(_) => "provision",
             Self::UnitList { .. } => "unit-list",
@@ -260,6 +292,9 @@ impl Request {
             Self::UnitRework { .. } => "unit-rework",
             Self::PinShow { .. } => "pin-show",
             Self::AuditExport(_) => "audit-export",
+            Self::AuditKeyList => "audit-key-list",
+            Self::AuditKeyAdd { .. } => "audit-key-add",
+            Self::AuditKeyRetire { .. } => "audit-key-retire",
         }
     }
 
@@ -268,7 +303,11 @@ impl Request {
     pub const fn is_list(&self) -> bool {
         matches!(
             self,
-            Self::ProductList { .. } | Self::OrderList { .. } | Self::UnitList { .. }
+            Self::ProductList { .. }
+                | Self::OrderList { .. }
+                | Self::OrderShip { .. }
+                | Self::UnitList { .. }
+                | Self::AuditKeyList
         )
     }
 

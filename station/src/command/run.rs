@@ -10,12 +10,12 @@ use clap::{CommandFactory, Parser};
 use super::arguments::{Arguments, GlobalArguments};
 use super::lower::{Action, lower};
 use super::output::Output;
-use super::{CommandError, Request, demo, doctor, execute, log, read};
+use super::{CommandError, Request, audit, demo, doctor, execute, log, read, witness};
 use crate::app::{self, App, AppError};
 use crate::event::{AnswerStyle, ErrorBody, Event, EventSink, JsonSink, Summary};
 use crate::exit::ExitCode;
-use crate::home::{self, HomeError};
-use crate::journal::JournalReader;
+use crate::home::{self, HomeError, LogKeyConfig};
+use crate::journal::{InterruptedRun, JournalError, JournalReader};
 use crate::operator::Token;
 use crate::socket::{self, Answer, Call, Server, SocketError};
 use crate::stop::Stop;
@@ -141,14 +141,27 @@ impl Context {
             }
             _ => {}
         }
-        if !matches!(action, Action::Demo(_)) {
-            log::start(verbose, log_home.as_deref());
+        match &action {
+            Action::Demo(_) => {}
+            // Nobody asks a service again with -v: what it refuses is told at once.
+            Action::Witness(request) if request.is_service() => log::start(verbose.max(1), None),
+            _ => log::start(verbose, log_home.as_deref()),
         }
         super::signal::watch(&self.stop)?;
         match action {
             Action::Request(request) => self.request(request).await,
             Action::Demo(request) => demo::run(request, verbose, &self.sink, &self.stop).await,
             Action::Init(options) => self.init(options).await,
+            Action::Audit(action) => {
+                audit::run(action, &self.home_path(), self.sink.as_ref()).await
+            }
+            Action::Replace(options) => self.replace(options).await,
+            Action::Witness(request) => witness::run(request, self.sink.as_ref(), &self.stop).await,
+            Action::MakeKey(key) => {
+                super::log_key::make(&self.home_path(), key, self.sink.as_ref()).await?;
+                let elapsed_ms = execute::elapsed_ms(begun);
+                Ok(Summary::without_units(ExitCode::Success, elapsed_ms))
+            }
             Action::Doctor => doctor::run(&self.home_path(), self.sink.as_ref()).await,
             Action::Completions(_) | Action::Man => {
                 Ok(Summary::without_units(ExitCode::Success, 0))
@@ -163,12 +176,13 @@ impl Context {
         let path = app.home().path().to_owned();
         self.sink.emit(Event::Notice {
             message: format!(
-                "Made a station at {}.\n  station   {} ({})\n  audit log {}\n  operator  administrator, token in {}\n\nThe audit log's key is a file: fine to try things out; for a factory keep it in a token.\n{}Next:\n  keyline --home {home} doctor\n  keyline --home {home} product add --help",
+                "Made a station at {}.\n  station   {} ({})\n  audit log {}\n  operator  administrator, token in {}\n\n{}\n{}Next:\n  keyline --home {home} doctor\n  keyline --home {home} product add --help",
                 path.display(),
                 app.home().config().station.name,
                 app.home().station(),
-                app.journal().verifier_key(),
+                verifier_keys(&app),
                 created.token_file.display(),
+                key_place(&app),
                 no_slot(&app),
                 home = path.display(),
             ),
@@ -178,6 +192,38 @@ impl Context {
         summary.home = Some(path);
         app.close().await?;
         Ok(summary)
+    }
+
+    async fn replace(&self, options: app::ReplaceOptions) -> Result<Summary, CommandError> {
+        let begun = Instant::now();
+        let old_home = self.home_path();
+        let config = home::read_config(&old_home)?;
+        let token = Token::read(&self.token_file(&old_home, &config))?;
+        let created = app::replace(&old_home, &token, options).await?;
+        let app = created.app;
+        let path = app.home().path().to_owned();
+        self.sink.emit(Event::Notice {
+            message: format!(
+                "Made a station at {} in the place of the one at {}, which is read-only from now on.\n  audit log {}\n  operator  administrator, token in {}\nNext:\n  have its witnesses trust the new log (`keyline witness trust`)\n  add the work orders again, for the units that are left\n  keyline --home {} doctor",
+                path.display(),
+                old_home.display(),
+                verifier_keys(&app),
+                created.token_file.display(),
+                path.display(),
+            ),
+        });
+        let mut summary = Summary::without_units(ExitCode::Success, execute::elapsed_ms(begun));
+        summary.checkpoint = Some(app.journal().checkpoint().to_string());
+        summary.home = Some(path);
+        app.close().await?;
+        Ok(summary)
+    }
+
+    fn token_file(&self, home: &Path, config: &home::Config) -> PathBuf {
+        match &self.global.operator_token {
+            Some(path) => path.clone(),
+            None => home.join(&config.operator.token_file),
+        }
     }
 
     /// A question goes to the journal at once; anything else is done here by whoever owns the home, or there by its owner.
@@ -193,10 +239,7 @@ impl Context {
             summary.home = Some(home);
             return Ok(summary);
         }
-        let token_file = match &self.global.operator_token {
-            Some(path) => path.clone(),
-            None => home.join(&config.operator.token_file),
-        };
+        let token_file = self.token_file(&home, &config);
         let token = || match request.permission() {
             Some(_) => Token::read(&token_file).map(Some),
             None => Ok(None),
@@ -242,7 +285,7 @@ impl Context {
     /// Carries out a call on a home that this process owns, and those of other processes meanwhile.
     async fn own(&self, app: App, call: Call) -> Result<Summary, CommandError> {
         let app = Arc::new(app);
-        warn_of_interrupted(&app, self.sink.as_ref());
+        warn_of_interrupted(app.interrupted(), self.sink.as_ref());
         let work = execute::execute(
             Arc::clone(&app),
             call,
@@ -278,11 +321,31 @@ pub(super) async fn serve_while<T>(
 pub(super) async fn close(app: Arc<App>) -> Result<(), CommandError> {
     match Arc::into_inner(app) {
         Some(app) => match app.close().await {
-            // A journal that stopped has said so where it mattered: to the command that met it.
-            Err(AppError::Journal(crate::journal::JournalError::Stopped { .. })) | Ok(()) => Ok(()),
+            // A journal that stopped, or a key that is out of reach, has said so where it mattered: to the command that met it.
+            Err(AppError::Journal(
+                JournalError::Stopped { .. } | JournalError::SigningUnavailable { .. },
+            ))
+            | Ok(()) => Ok(()),
             Err(error) => Err(error.into()),
         },
         None => Ok(()),
+    }
+}
+
+/// What auditors are given.
+fn verifier_keys(app: &App) -> String {
+    let keys = app.journal().verifier_keys();
+    let keys: Vec<_> = keys.iter().map(ToString::to_string).collect();
+    keys.join(" ")
+}
+
+/// Where the audit log's key is.
+fn key_place(app: &App) -> String {
+    match app.log_keys().first().map(|key| &key.place) {
+        Some(LogKeyConfig::Token { token, label, .. }) => {
+            format!("The audit log's key is \"{label}\" in the token \"{token}\".")
+        }
+        _ => "The audit log's key is a file: fine to try things out; for a factory keep it in a token.".to_owned(),
     }
 }
 
@@ -298,8 +361,9 @@ fn no_slot(app: &App) -> String {
     )
 }
 
-fn warn_of_interrupted(app: &App, sink: &dyn EventSink) {
-    let count = app.interrupted().len();
+/// Tells of runs that were left open.
+pub(super) fn warn_of_interrupted(interrupted: &[InterruptedRun], sink: &dyn EventSink) {
+    let count = interrupted.len();
     if count > 0 {
         sink.emit(Event::Warning {
             message: format!(

@@ -2,8 +2,12 @@
 
 use super::human::AnswerStyle;
 use super::table::{list, table};
-use super::{Event, OrderView, PinView, ProductView, RunView, UnitView};
+use super::{
+    Event, LogKeyState, LogKeyView, OrderView, PinView, ProductView, RunView, ShipmentView,
+    UnitView, WitnessView,
+};
 use crate::clock::text as time;
+use crate::home::LogKeyConfig;
 use crate::record::StepPhase;
 use crate::registry::PinEvent;
 
@@ -13,6 +17,10 @@ pub(super) struct Answer {
     orders: Vec<OrderView>,
     units: Vec<UnitView>,
     pins: Vec<PinView>,
+    shipments: Vec<ShipmentView>,
+    documents: Vec<String>,
+    witnesses: Vec<WitnessView>,
+    log_keys: Vec<LogKeyView>,
 }
 
 impl Answer {
@@ -23,6 +31,10 @@ impl Answer {
             orders: Vec::new(),
             units: Vec::new(),
             pins: Vec::new(),
+            shipments: Vec::new(),
+            documents: Vec::new(),
+            witnesses: Vec::new(),
+            log_keys: Vec::new(),
         }
     }
 
@@ -33,6 +45,10 @@ impl Answer {
             Event::Order(order) => self.orders.push(*order),
             Event::UnitRecord(unit) => self.units.push(*unit),
             Event::Pin(pin) => self.pins.push(*pin),
+            Event::Shipment(shipment) => self.shipments.push(*shipment),
+            Event::Document { text } => self.documents.push(text),
+            Event::Witness(witness) => self.witnesses.push(*witness),
+            Event::LogKey(key) => self.log_keys.push(*key),
             _ => {}
         }
     }
@@ -90,6 +106,14 @@ impl Answer {
                 &rows,
             );
         }
+        if !self.shipments.is_empty() {
+            let rows: Vec<_> = self.shipments.iter().map(shipment_row).collect();
+            text += &table(&["device id", "serial", "state", "ships", "why not"], &rows);
+        }
+        if !self.log_keys.is_empty() {
+            let rows: Vec<_> = self.log_keys.iter().map(log_key_row).collect();
+            text += &table(&["key id", "state", "where", "verifier key"], &rows);
+        }
         text
     }
 
@@ -98,7 +122,13 @@ impl Answer {
         let orders = self.orders.iter().map(order_detail);
         let units = self.units.iter().map(unit_detail);
         let pins = self.pins.iter().map(pin_detail);
-        let all: Vec<String> = products.chain(orders).chain(units).chain(pins).collect();
+        let witnesses = self.witnesses.iter().map(witness_detail);
+        let all = products
+            .chain(orders)
+            .chain(units)
+            .chain(pins)
+            .chain(witnesses);
+        let all: Vec<String> = all.chain(self.documents.iter().cloned()).collect();
         all.join("\n")
     }
 }
@@ -261,6 +291,24 @@ fn run_detail(run: &RunView) -> String {
     text + &table(&["step", "done at"], &rows)
 }
 
+fn log_key_row(key: &LogKeyView) -> Vec<String> {
+    vec![
+        key.key_id.clone(),
+        match key.state {
+            LogKeyState::Configured => "configured, does not sign",
+            LogKeyState::InForce => "in force",
+            LogKeyState::Retired => "retired",
+        }
+        .to_owned(),
+        match &key.place {
+            Some(LogKeyConfig::File { path }) => format!("file {}", path.display()),
+            Some(LogKeyConfig::Token { token, label, .. }) => format!("token {token}, {label}"),
+            None => "not in the configuration".to_owned(),
+        },
+        key.key.clone(),
+    ]
+}
+
 fn pin_row(pin: &PinView) -> Vec<String> {
     let pin = &pin.pin;
     vec![
@@ -274,6 +322,16 @@ fn pin_row(pin: &PinView) -> Vec<String> {
         hex::encode(pin.fingerprint),
         time(pin.claimed_at_ms),
         pin.pinned_at_ms.map_or_else(String::new, time),
+    ]
+}
+
+fn shipment_row(shipment: &ShipmentView) -> Vec<String> {
+    vec![
+        shipment.device_id.0.to_string(),
+        shipment.serial.clone().unwrap_or_default(),
+        shipment.state.name().to_owned(),
+        if shipment.ships { "yes" } else { "NO" }.to_owned(),
+        shipment.why.clone().unwrap_or_default(),
     ]
 }
 
@@ -303,6 +361,28 @@ fn pin_detail(pin: &PinView) -> String {
         return text;
     }
     text + "\n" + &table(&["when", "what", "fingerprint", "why"], &history)
+}
+
+fn witness_detail(witness: &WitnessView) -> String {
+    let text = list(&[
+        ("name", witness.name.clone()),
+        ("key", witness.key.clone()),
+        ("evidence", witness.evidence.to_string()),
+    ]);
+    witness.logs.iter().fold(text, |text, log| {
+        let keys = log.keys.iter().map(|key| ("trusted key", key.clone()));
+        let mut entries = vec![
+            ("log", log.origin.clone()),
+            ("size", log.size.to_string()),
+            ("root", log.root.clone().unwrap_or_default()),
+            (
+                "cosigned",
+                log.cosigned_at_ms.map_or_else(|| "never".to_owned(), time),
+            ),
+        ];
+        entries.extend(keys);
+        text + "\n" + &list(&entries)
+    })
 }
 
 fn history_row(event: &PinEvent) -> Vec<String> {

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::answer::Answer;
 use super::progress::Progress;
 use super::table::{self, printable, printable_lines};
-use super::{CheckState, Event, EventSink, Summary, UnitEvent};
+use super::{CheckResult, CheckState, Event, EventSink, Summary, UnitEvent, VerdictView};
 use crate::record::UnitState;
 use crate::stop::Stop;
 
@@ -149,6 +149,45 @@ impl<A: Write + Send, W: Write + Send> HumanSink<A, W> {
         self.colour(text, colour)
     }
 
+    fn check(&self, check: &CheckResult) -> String {
+        let mark = match check.state {
+            CheckState::Ok => self.colour("✓ ok  ", "32"),
+            CheckState::Warn => self.colour("! warn", "33"),
+            CheckState::Fail => self.colour("✗ FAIL", "1;31"),
+        };
+        let line = format!(
+            "{mark}  {:<12}  {}",
+            check.check,
+            printable_lines(&check.found)
+        );
+        if check.next.is_empty() {
+            line
+        } else {
+            format!("{line}\n        next: {}", printable(&check.next))
+        }
+    }
+
+    fn verdict(&self, verdict: &VerdictView) -> String {
+        let mut text = format!("{}:\n", verdict.path.display());
+        for check in &verdict.checks {
+            text += &self.check(check);
+            text.push('\n');
+        }
+        let (word, colour) = if verdict.holds {
+            ("✓ HOLDS", "32")
+        } else {
+            ("✗ DOES NOT HOLD", "1;31")
+        };
+        let VerdictView {
+            what,
+            subject,
+            result,
+            ..
+        } = verdict;
+        let of = printable(&format!("{what} of {subject}: {result}"));
+        text + &format!("{}  {of}\n", self.colour(word, colour))
+    }
+
     fn colour(&self, text: &str, colour: &str) -> String {
         if self.terminal.colours && !colour.is_empty() {
             format!("\u{1b}[{colour}m{text}\u{1b}[0m")
@@ -250,22 +289,8 @@ impl<A: Write + Send, W: Write + Send> EventSink for HumanSink<A, W> {
                     printable(&next)
                 ));
             }
-            Event::Check(check) => {
-                let mark = match check.state {
-                    CheckState::Ok => self.colour("✓ ok  ", "32"),
-                    CheckState::Warn => self.colour("! warn", "33"),
-                    CheckState::Fail => self.colour("✗ FAIL", "1;31"),
-                };
-                let mut line = format!(
-                    "{mark}  {:<12}  {}",
-                    check.check,
-                    printable_lines(&check.found)
-                );
-                if !check.next.is_empty() {
-                    line = format!("{line}\n        next: {}", printable(&check.next));
-                }
-                state.say(&line);
-            }
+            Event::Check(check) => state.say(&self.check(&check)),
+            Event::Verdict(verdict) => state.say(&self.verdict(&verdict)),
             Event::Error { error } => {
                 state.progress = None;
                 let mark = self.colour("error:", "1;31");

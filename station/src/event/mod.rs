@@ -20,8 +20,9 @@ use crate::record::{DeviceIdText, Failure, OrderId, RunId, Step, UnitState};
 pub use human::{AnswerStyle, HumanSink, Terminal};
 pub use json::JsonSink;
 pub use view::{
-    CheckResult, CheckState, ExportFileView, ExportView, OrderView, PinView, ProductView, RunView,
-    StepView, UnitView,
+    CheckResult, CheckState, ExportFileView, ExportView, LogKeyState, LogKeyView, OrderView,
+    PinView, ProductView, RunView, ShipmentView, StepView, UnitView, VerdictView, WitnessLogView,
+    WitnessView,
 };
 
 /// The version of the JSON Lines. Fields are added without a new version; one that changes its meaning needs a new version.
@@ -62,6 +63,19 @@ pub enum Event {
     Pin(Box<PinView>),
     /// Data that was handed out.
     Export(Box<ExportView>),
+    /// A text that was asked for, as it is.
+    Document {
+        /// The text.
+        text: String,
+    },
+    /// A unit that was looked at before shipping.
+    Shipment(Box<ShipmentView>),
+    /// What became of the verification of a file.
+    Verdict(Box<VerdictView>),
+    /// A witness that was asked for.
+    Witness(Box<WitnessView>),
+    /// A key of the audit log that was asked for.
+    LogKey(Box<LogKeyView>),
     /// One of the doctor's checks.
     Check(CheckResult),
     /// The command could not do what it was asked.

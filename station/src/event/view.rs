@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::home::LogKeyConfig;
 use crate::record::{
     AlgorithmName, DeviceIdText, Evidence, Failure, KeyPolicyName, LockPolicyName, Order, OrderId,
     Pin, PlatformName, Product, ProductId, Run, RunId, RunResult, Step, StepPhase, UnitState,
@@ -210,6 +211,96 @@ pub struct ExportFileView {
     /// SHA-256 of its content.
     #[serde(with = "hex::serde")]
     pub digest: [u8; 32],
+}
+
+/// Whether a unit may leave the building.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShipmentView {
+    /// The unit.
+    pub device_id: DeviceIdText,
+    /// Its serial number.
+    pub serial: Option<String>,
+    /// What the station knows of it.
+    pub state: UnitState,
+    /// Whether it leaves.
+    pub ships: bool,
+    /// Why it stays.
+    pub why: Option<String>,
+}
+
+/// What became of the verification of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerdictView {
+    /// The file or directory.
+    pub path: PathBuf,
+    /// `dossier`, `proof`, `export`, `report` or `station`.
+    pub what: String,
+    /// The unit, leaf or log that it is about.
+    pub subject: String,
+    /// What it says of its subject, such as `passed`.
+    pub result: String,
+    /// Whether all of it holds.
+    pub holds: bool,
+    /// The checks, in their order.
+    pub checks: Vec<CheckResult>,
+}
+
+/// A witness's store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WitnessView {
+    /// Its name.
+    pub name: String,
+    /// Its verifier key, `NAME+KEYID+KEY`: what stations and auditors are given.
+    pub key: String,
+    /// The logs that it knows.
+    pub logs: Vec<WitnessLogView>,
+    /// How many notes it keeps as evidence against logs.
+    pub evidence: usize,
+}
+
+/// A log as a witness knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WitnessLogView {
+    /// Its origin.
+    pub origin: String,
+    /// The verifier keys that may sign for it.
+    pub keys: Vec<String>,
+    /// The size of the latest checkpoint that was cosigned; 0 for none.
+    pub size: u64,
+    /// Its root in hexadecimal; `None` where none was cosigned.
+    pub root: Option<String>,
+    /// When it was cosigned, in milliseconds since 1970.
+    pub cosigned_at_ms: Option<u64>,
+}
+
+/// What a key of the audit log does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogKeyState {
+    /// The configuration names it, but the log does not know it: it signs nothing.
+    Configured,
+    /// It signs every checkpoint.
+    InForce,
+    /// It signed, and never will again.
+    Retired,
+}
+
+/// A key of the audit log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogKeyView {
+    /// Eight hexadecimal digits, as in a checkpoint's signature line.
+    pub key_id: String,
+    /// The verifier key: what auditors are given.
+    pub key: String,
+    /// What it does.
+    pub state: LogKeyState,
+    /// Where it is; `None` where the configuration does not name it any more.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub place: Option<LogKeyConfig>,
+    /// The index of the leaf that added it; `None` for the key that the log began with.
+    pub added_at: Option<u64>,
+    /// The index of the leaf that retired it.
+    pub retired_at: Option<u64>,
 }
 
 /// How a check came out.

@@ -125,8 +125,9 @@ impl Default for AuditConfig {
 impl AuditConfig {
     /// The keys that lie in files, relative to the home.
     pub fn key_files(&self) -> impl Iterator<Item = &Path> {
-        self.keys.iter().map(|key| match key {
-            LogKeyConfig::File { path } => path.as_path(),
+        self.keys.iter().filter_map(|key| match key {
+            LogKeyConfig::File { path } => Some(path.as_path()),
+            LogKeyConfig::Token { .. } => None,
         })
     }
 }
@@ -139,6 +140,17 @@ pub enum LogKeyConfig {
     File {
         /// PKCS #8 PEM, relative to the home.
         path: PathBuf,
+    },
+    /// An Ed25519 key in a PKCS #11 token: it was made there and never leaves it.
+    Token {
+        /// The token's PKCS #11 module: a shared library, by its absolute path.
+        module: PathBuf,
+        /// The token's label.
+        token: String,
+        /// The key pair's label; one private key of the token has it.
+        label: String,
+        /// The file with the token's PIN, one line, mode 0600; relative to the home. It is read again whenever the token was away.
+        pin_file: PathBuf,
     },
 }
 
@@ -339,6 +351,9 @@ impl Config {
     fn check_audit(&self) -> Result<(), ConfigError> {
         let audit = &self.audit;
         within("the number of audit.key", "1 or 2", 1..=2, audit.keys.len())?;
+        for key in &audit.keys {
+            check_log_key(key)?;
+        }
         let witnesses = audit.witnesses.len();
         within("the number of audit.witness", "0 to 32", 0..=32, witnesses)?;
         if audit.cosignatures_min > witnesses {
@@ -411,6 +426,36 @@ fn within<T: PartialOrd + std::fmt::Display>(
     } else {
         Err(wrong(key, expected, got))
     }
+}
+
+/// Labels of tokens have at most 32 bytes (PKCS #11, `CK_TOKEN_INFO`).
+fn check_log_key(key: &LogKeyConfig) -> Result<(), ConfigError> {
+    let LogKeyConfig::Token {
+        module,
+        token,
+        label,
+        pin_file,
+    } = key
+    else {
+        return Ok(());
+    };
+    if !module.is_absolute() {
+        let expected = "the absolute path of a PKCS #11 module";
+        return Err(wrong("audit.key.module", expected, module.display()));
+    }
+    if pin_file.as_os_str().is_empty() {
+        return Err(wrong("audit.key.pin_file", "a path", ""));
+    }
+    for (key, expected, length_max, text) in [
+        ("audit.key.token", "a label of 1 to 32 bytes", 32, token),
+        ("audit.key.label", "a label of 1 to 128 bytes", 128, label),
+    ] {
+        let sound = (1..=length_max).contains(&text.len());
+        if !sound || text.chars().any(char::is_control) {
+            return Err(wrong(key, expected, text.escape_debug()));
+        }
+    }
+    Ok(())
 }
 
 fn check_name(name: &str) -> Result<(), ConfigError> {

@@ -33,6 +33,14 @@ pub enum HomeError {
         /// The owner's process id, where it is known.
         holder: Option<u32>,
     },
+    /// Another station has taken its place.
+    #[error("the station at {} was replaced by the one at {}; its home is read-only for ever", .path.display(), .by.display())]
+    Replaced {
+        /// Where.
+        path: PathBuf,
+        /// The home of the other station.
+        by: PathBuf,
+    },
     /// Others may look into it.
     #[error("expected {} to be accessible by its owner only (mode {expected:04o}), got mode {got:04o}", .path.display())]
     Exposed {
@@ -54,7 +62,7 @@ pub enum HomeError {
         got: u32,
     },
     /// Nothing can be written there.
-    #[error("the home can't be written: {} is read-only for this user", .path.display())]
+    #[error("{} can't be written: it is read-only for this user", .path.display())]
     ReadOnly {
         /// The file or directory.
         path: PathBuf,
@@ -143,6 +151,9 @@ impl HomeError {
             Self::Exists { .. } => "Use it as it is, or name another directory with --home DIR.",
             Self::NotEmpty { .. } => "Name a new or empty directory with --home DIR.",
             Self::Owned { .. } => "Wait until that process has ended, then run again.",
+            Self::Replaced { .. } => {
+                "Use the home that took its place. What this one's log says still verifies: `keyline audit verify`."
+            }
             Self::Exposed { .. } => {
                 "Take the rights away from the others (`chmod -R go= DIR`), and ask who may have read the keys."
             }

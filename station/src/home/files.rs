@@ -8,7 +8,7 @@ use std::path::Path;
 use super::error::HomeError;
 
 /// Makes a directory that only its owner can enter, with its parents; one that exists must be such a directory.
-pub(super) fn create_private_directory(path: &Path) -> Result<(), HomeError> {
+pub(crate) fn create_private_directory(path: &Path) -> Result<(), HomeError> {
     let made = DirBuilder::new().mode(0o700).create(path);
     match made {
         Ok(()) => Ok(()),

@@ -10,7 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::error::HomeError;
 
 /// The lock's file name. The file stays when the lock is let go of: removing it could let two processes each lock a file of that name.
-pub(super) const LOCK_FILE: &str = "keyline.lock";
+pub(crate) const LOCK_FILE: &str = "keyline.lock";
 
 /// Held for as long as this value lives; the kernel lets go of it however the process ends.
 pub struct HomeLock {

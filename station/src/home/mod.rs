@@ -9,6 +9,7 @@
 //!   registry.sqlite (…)       0600  pins, where the registry is the embedded one
 //!   keys/audit.pem            0600  the key that signs checkpoints
 //!   keys/operator.token       0600  the first operator's token
+//!   tlog/                      0700 the audit log's tree as others can read it; made from the journal, and made anew where it is lost
 //!   log/keyline.DATE.jsonl    0600  what happened, for people who look for a fault; never a secret
 //! ```
 //!
@@ -31,16 +32,20 @@ pub use config::{
     registry_url_in,
 };
 pub use error::{ConfigError, HomeError};
-pub(crate) use files::{check_private_directory, free_space};
+pub(crate) use files::{check_private_directory, create_private_directory, free_space};
 pub use files::{check_private_file, write_private};
 pub use link_selector::{LinkSelector, LinkSelectorError};
 pub use lock::HomeLock;
+pub(crate) use lock::LOCK_FILE;
 
 /// The configuration's file name.
 pub const CONFIG_FILE: &str = "config.toml";
 
 /// The socket's file name.
 pub const SOCKET_FILE: &str = "keyline.sock";
+
+/// Stands in a home that another station has replaced; holds the path of that one's home.
+const REPLACED_FILE: &str = "replaced";
 
 /// Stands in a home from the first to the last moment of its making.
 const UNFINISHED_FILE: &str = "unfinished";
@@ -60,6 +65,7 @@ impl Home {
     pub fn open(path: &Path) -> Result<Self, HomeError> {
         let path = existing(path)?;
         files::check_private_directory(&path)?;
+        Self::check_not_replaced(&path)?;
         let lock = HomeLock::take(&path)?;
         let config = read_config(&path)?;
         let token_file = config.operator.token_file.as_path();
@@ -70,6 +76,21 @@ impl Home {
             }
         }
         Ok(Self { path, config, lock })
+    }
+
+    /// Checks that no other station has taken the place of this one.
+    ///
+    /// # Errors
+    /// [`HomeError::Replaced`] with the other one's home.
+    pub fn check_not_replaced(path: &Path) -> Result<(), HomeError> {
+        match std::fs::read_to_string(path.join(REPLACED_FILE)) {
+            Ok(by) => Err(HomeError::Replaced {
+                path: path.to_owned(),
+                by: by.trim().into(),
+            }),
+            Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(HomeError::from_io(path.join(REPLACED_FILE), "read", source)),
+        }
     }
 
     /// The directory, absolute.
@@ -219,6 +240,15 @@ pub fn write_config(home: &Path, config: &Config) -> Result<(), HomeError> {
             source,
         })?;
     write_private(&path, text.as_bytes())
+}
+
+/// Closes a home for good: another station has taken its place.
+///
+/// # Errors
+/// [`HomeError`] where that can't be written.
+pub fn mark_replaced(home: &Path, by: &Path) -> Result<(), HomeError> {
+    let text = format!("{}\n", by.display());
+    write_private(&home.join(REPLACED_FILE), text.as_bytes())
 }
 
 /// Where a home is looked for when no `--home` is given: `$XDG_STATE_HOME/keyline`, else `/var/lib/keyline`.

@@ -1,5 +1,7 @@
 //! Why the journal refuses.
 
+use std::sync::Arc;
+
 use crate::audit::AuditError;
 use crate::record::{DeviceIdText, FailureCode, OrderId, ProductId, RunId, RunResult, UnitState};
 
@@ -69,6 +71,21 @@ pub enum JournalError {
     Disputed {
         /// Which witness, and what it knows.
         cause: String,
+    },
+    /// The log's key is out of reach. Nothing was written, and the next commit tries again.
+    #[error("nothing was committed, because the audit log's checkpoint could not be signed")]
+    SigningUnavailable {
+        /// Why; the whole batch has the same answer.
+        #[source]
+        source: Arc<AuditError>,
+    },
+    /// A key can't be added to the log or retired.
+    #[error("expected {expected}, got {key}")]
+    LogKeyRefused {
+        /// What it should be.
+        expected: &'static str,
+        /// The verifier key.
+        key: String,
     },
     /// One commit had no change or too many.
     #[error("expected 1 to {limit} changes in a commit, got {got}")]

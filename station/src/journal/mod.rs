@@ -9,9 +9,12 @@
 //! is refused never reaches the database.
 
 mod clock;
+mod conducted;
 mod error;
 mod export;
 mod idempotency;
+mod key_rules;
+mod log_keys;
 mod model;
 mod open;
 mod prefetch;
@@ -25,28 +28,33 @@ mod state;
 mod store;
 mod unit_rules;
 mod verify;
+mod verify_keys;
 mod view;
 mod witnessing;
 mod writer;
 
 use std::ops::Deref;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
+pub use conducted::RunInHand;
 pub use error::JournalError;
 pub use export::{
     ExportSnapshot, LeafRecord, LoggedChange, Opening, PAGE_MAX, UnitPage, UnitRecord, UnitRun,
 };
 pub use model::{
-    AheadBounds, Alarm, Committed, Entry, Idempotency, InterruptedRun, Operator, OrderCounts,
-    StepEvent, StoredCosignature, Unit, UnitFilter,
+    AheadBounds, Alarm, Committed, Entry, Idempotency, InterruptedRun, LogKey, Operator,
+    OrderCounts, StepEvent, StoredCosignature, Unit, UnitFilter,
 };
+pub use question::log::LEAVES_MAX;
 pub use reader::JournalReader;
 
-use crate::audit::{CheckpointSigner, VerifierKey};
-use crate::record::Change;
+use crate::audit::{CheckpointSigners, VerifierKey};
+use crate::record::{Change, RunId};
+use conducted::Conducted;
 use prepared::Prepared;
 use request::{CommitRequest, Reply, Request};
 use witnessing::WitnessWord;
@@ -67,8 +75,10 @@ const WAITING_MAX: usize = 1_024;
 pub struct Journal {
     reader: JournalReader,
     requests: mpsc::Sender<Request>,
-    latest: Arc<RwLock<Arc<str>>>,
-    key: VerifierKey,
+    latest: watch::Receiver<Arc<str>>,
+    keys: Arc<RwLock<Arc<[VerifierKey]>>>,
+    outages: Arc<AtomicU64>,
+    conducted: Conducted,
 }
 
 impl Deref for Journal {
@@ -83,22 +93,25 @@ impl Journal {
     /// Opens the journal at `path` and makes it where there is none. Must be called inside a tokio runtime; the caller sees to it that
     /// only one process does this at a time.
     ///
-    /// `origin` is the log's name, for ever. The stored tree head must carry `signer`'s signature.
+    /// `origin` is the log's name, for ever. Which keys sign is what the log says (see [`LogKey`]): all of them must be among `signers`,
+    /// and the stored tree head must carry their signatures. A new log begins with the first of `signers`.
     ///
     /// # Errors
     /// [`JournalError`] where the file can't be opened, needs newer software, is damaged, or was signed by another key.
     pub async fn open(
         path: &Path,
-        signer: CheckpointSigner,
+        signers: impl Into<CheckpointSigners>,
         origin: &str,
     ) -> Result<Self, JournalError> {
-        let (writer, reader) = open::open(path, signer, origin).await?;
+        let (writer, reader) = open::open(path, signers.into(), origin).await?;
         let (requests, receiver) = mpsc::channel(WAITING_MAX);
         let journal = Self {
             reader,
             requests,
-            latest: Arc::clone(&writer.latest),
-            key: writer.key.clone(),
+            latest: writer.latest.subscribe(),
+            keys: Arc::clone(&writer.keys),
+            outages: Arc::clone(&writer.outages),
+            conducted: Conducted::default(),
         };
         tokio::spawn(writer.run(receiver));
         Ok(journal)
@@ -107,7 +120,8 @@ impl Journal {
     /// Writes the changes, all or none of them, in their order. Returns when they are on disk under a signed checkpoint.
     ///
     /// # Errors
-    /// [`JournalError`] where a rule refuses one of them (nothing is written), or [`JournalError::Stopped`].
+    /// [`JournalError`] where a rule refuses one of them or the log's key is out of reach (nothing is written), or
+    /// [`JournalError::Stopped`].
     pub async fn commit(&self, changes: Vec<Change>) -> Result<Committed, JournalError> {
         self.commit_with(changes, None).await
     }
@@ -147,13 +161,29 @@ impl Journal {
         .await
     }
 
-    /// The runs that have no end: right after opening, those that were interrupted. They stay open until each is ended by a
-    /// [`Change::RunEnded`]; a new run may take over their units before.
+    /// The runs that were interrupted: they have no end, and nobody [`conducts`](Self::conduct) them. They stay open until each is ended
+    /// by a [`Change::RunEnded`]; a new run may take over their units before.
     ///
     /// # Errors
     /// [`JournalError`] where the database fails or is damaged.
     pub async fn recover(&self) -> Result<Vec<InterruptedRun>, JournalError> {
-        self.reader.unfinished_runs().await
+        // A run may begin or end while this reads: it is looked at before and after.
+        let before = self.conducted.all();
+        let mut runs = self.reader.unfinished_runs().await?;
+        runs.retain(|run| !before.contains(&run.run.id) && !self.conducted.has(run.run.id));
+        Ok(runs)
+    }
+
+    /// Says that somebody is conducting this run, from before its first commit until what is returned is dropped.
+    #[must_use]
+    pub fn conduct(&self, run: RunId) -> RunInHand {
+        self.conducted.begin(run)
+    }
+
+    /// How many batches were refused because the log's key was out of reach: where this has grown, runs may have been interrupted.
+    #[must_use]
+    pub fn outages(&self) -> u64 {
+        self.outages.load(Ordering::SeqCst)
     }
 
     /// Signs a text that is no checkpoint, such as the manifest of an export, by the log's key and under its name. Gives the signed
@@ -172,16 +202,22 @@ impl Journal {
     /// The latest signed checkpoint. It is on disk.
     #[must_use]
     pub fn checkpoint(&self) -> Arc<str> {
-        self.latest.read().map_or_else(
-            |poisoned| Arc::clone(&poisoned.into_inner()),
-            |latest| Arc::clone(&latest),
-        )
+        Arc::clone(&self.latest.borrow())
     }
 
-    /// The key that checkpoints are verified with.
+    /// The latest signed checkpoint, for whoever waits for the next one. It ends with the writer.
     #[must_use]
-    pub const fn verifier_key(&self) -> &VerifierKey {
-        &self.key
+    pub fn checkpoints(&self) -> watch::Receiver<Arc<str>> {
+        self.latest.clone()
+    }
+
+    /// The keys in force, the oldest first: each of them has signed the latest checkpoint and will sign the next one.
+    #[must_use]
+    pub fn verifier_keys(&self) -> Arc<[VerifierKey]> {
+        self.keys.read().map_or_else(
+            |poisoned| Arc::clone(&poisoned.into_inner()),
+            |keys| Arc::clone(&keys),
+        )
     }
 
     /// Notes that a request with this key begins, or tells what became of it.

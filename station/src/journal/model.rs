@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::VerifierKey;
 use crate::record::{
     DeviceIdText, Evidence, OrderId, ProductId, Run, RunId, RunResult, Step, StepPhase, UnitState,
 };
@@ -17,6 +18,25 @@ pub struct Committed {
     pub tree_size: u64,
     /// The checkpoint, a signed note.
     pub checkpoint: Arc<str>,
+}
+
+/// A key that signs the log's checkpoints, or did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogKey {
+    /// The key.
+    pub key: VerifierKey,
+    /// The index of the leaf that added it; `None` for the key that the log began with.
+    pub added_at: Option<u64>,
+    /// The index of the leaf that retired it. The checkpoint that covers this leaf is the last one that it signed.
+    pub retired_at: Option<u64>,
+}
+
+impl LogKey {
+    /// Whether it signs every checkpoint.
+    #[must_use]
+    pub const fn in_force(&self) -> bool {
+        self.retired_at.is_none()
+    }
 }
 
 /// What the journal knows of a unit.

@@ -1,6 +1,7 @@
 //! Opening a journal: schema, tree head, and what is held in memory. Nothing here grows with the number of finished units.
 
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ use sqlx::{ConnectOptions as _, SqliteConnection};
 
 use super::clock::{LeafClock, Moment};
 use super::error::database;
+use super::log_keys;
+use super::model::LogKey;
 use super::question::interrupted;
 use super::reader::JournalReader;
 use super::row::{damaged, unsigned};
@@ -18,7 +21,7 @@ use super::store::{self, Entries};
 use super::witnessing::Witnessing;
 use super::writer::Writer;
 use super::{JournalError, row};
-use crate::audit::{Checkpoint, CheckpointSigner, Frontier, Leaf, VerifierKey, leaf_hash};
+use crate::audit::{Checkpoint, CheckpointSigners, Frontier, Leaf, VerifierKey, leaf_hash};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/journal");
 
@@ -34,10 +37,10 @@ const CACHE_KIBIBYTES: &str = "-65536";
 /// Opens the journal and makes its writer.
 pub(super) async fn open(
     path: &Path,
-    signer: CheckpointSigner,
+    signers: CheckpointSigners,
     origin: &str,
 ) -> Result<(Writer, JournalReader), JournalError> {
-    let key = signer.verifier_key(origin)?;
+    let at_hand = signers.verifier_keys(origin)?;
     let mut connection = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -54,22 +57,30 @@ pub(super) async fn open(
         .map_err(database("opening the journal"))?;
     migrate(&mut connection).await?;
     let reader = JournalReader::open(path).await?;
+    let keys = log_keys::of_log(&mut connection, &at_hand).await?;
+    let in_force = keys.into_iter().filter(LogKey::in_force);
+    let in_force: Vec<_> = in_force.map(|key| key.key).collect();
+    log_keys::check_at_hand(&in_force, &at_hand)?;
     let last = last_entry(&mut connection).await?;
-    let (frontier, note) = match head(&mut connection, &key, last.as_ref()).await? {
+    let (frontier, note) = match head(&mut connection, &in_force, last.as_ref()).await? {
         Some(head) => head,
-        None => begin_log(&mut connection, &key, &signer).await?,
+        None => begin_log(&mut connection, &at_hand, &signers).await?,
     };
     let last = last.map(|(_, leaf)| moment(&leaf)).transpose()?;
     let state = load_state(&reader).await?;
     let writer = Writer {
         connection,
+        reader: reader.clone(),
+        keys: Arc::new(RwLock::new(state.keys_in_force().into())),
         state,
         frontier,
-        signer,
-        key,
+        signers,
+        origin: origin.to_owned(),
         clock: LeafClock::start(last),
         witnessing: Witnessing::default(),
-        latest: Arc::new(RwLock::new(note.into())),
+        latest: tokio::sync::watch::Sender::new(note.into()),
+        away_since_ms: None,
+        outages: Arc::new(AtomicU64::new(0)),
         stopped: None,
     };
     Ok((writer, reader))
@@ -119,10 +130,10 @@ fn moment(leaf: &[u8]) -> Result<Moment, JournalError> {
     })
 }
 
-/// The stored tree head, held against its signature and the last entry.
+/// The stored tree head, held against the signatures of all keys in force and the last entry.
 async fn head(
     connection: &mut SqliteConnection,
-    key: &VerifierKey,
+    in_force: &[VerifierKey],
     last: Option<&(i64, Vec<u8>)>,
 ) -> Result<Option<(Frontier, String)>, JournalError> {
     let stored: Option<(i64, Vec<u8>, String)> =
@@ -142,7 +153,7 @@ async fn head(
         };
     };
     let frontier = Frontier::from_bytes(unsigned(size)?, &frontier)?;
-    let checkpoint = Checkpoint::verify(&note, key)?;
+    let checkpoint = Checkpoint::verify_all(&note, in_force)?;
     if checkpoint.size != frontier.size() || checkpoint.root != frontier.root() {
         return Err(damaged(
             "the tree head",
@@ -178,27 +189,38 @@ async fn head(
     Ok(Some((frontier, note)))
 }
 
-/// Signs and stores the checkpoint of an empty log.
+/// Signs and stores the checkpoint of an empty log. Its key is the first that the configuration names.
 async fn begin_log(
     connection: &mut SqliteConnection,
-    key: &VerifierKey,
-    signer: &CheckpointSigner,
+    at_hand: &[VerifierKey],
+    signers: &CheckpointSigners,
 ) -> Result<(Frontier, String), JournalError> {
     let frontier = Frontier::default();
+    let mut state = Layer::default();
+    let mut dirty = Dirty::default();
+    for key in at_hand.iter().take(1) {
+        let first = LogKey {
+            key: key.clone(),
+            added_at: None,
+            retired_at: None,
+        };
+        dirty.log_keys.insert(key.to_string());
+        state.log_keys.insert(key.to_string(), first);
+    }
+    let keys = state.signing_keys(&dirty);
     let checkpoint = Checkpoint {
-        origin: key.name().to_owned(),
+        origin: keys.first().map_or("", |key| key.name()).to_owned(),
         size: 0,
         root: frontier.root(),
     };
-    let note = checkpoint.sign(key, signer)?.to_string();
-    let nothing = (Layer::default(), Dirty::default());
+    let note = signers.sign(&checkpoint, &keys).await?.to_string();
     let head = (&frontier, note.as_str());
-    store::write(connection, head, Entries::default(), &nothing.0, &nothing.1).await?;
+    store::write(connection, head, Entries::default(), &state, &dirty).await?;
     Ok((frontier, note))
 }
 
-/// Products, orders and operators, and the runs that have no end with their units.
-async fn load_state(reader: &JournalReader) -> Result<Layer, JournalError> {
+/// Products, orders, operators and the log's keys, and the runs that have no end with their units.
+pub(super) async fn load_state(reader: &JournalReader) -> Result<Layer, JournalError> {
     let mut state = Layer::default();
     for product in reader.products().await? {
         state.products.insert(product.id, product);
@@ -214,6 +236,9 @@ async fn load_state(reader: &JournalReader) -> Result<Layer, JournalError> {
     }
     for operator in reader.operators().await? {
         state.operators.insert(operator.id.clone(), operator);
+    }
+    for key in reader.log_keys().await? {
+        state.log_keys.insert(key.key.to_string(), key);
     }
     for found in interrupted(&reader.pool).await? {
         let order = state.orders.get(&found.run.order).ok_or_else(|| {

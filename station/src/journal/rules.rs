@@ -1,6 +1,7 @@
 //! What a change may do, and what it does: the rules of the journal, without a database.
 
 use super::JournalError;
+use super::key_rules::{add_key, retire_key};
 use super::model::Operator;
 use super::row::to_json;
 use super::state::{OpenRun, OrderRow, RunEnd, UnitRow};
@@ -16,7 +17,6 @@ pub(super) fn apply(view: &mut View<'_>, change: &Change) -> Result<(), JournalE
     match change {
         // The operator's row comes beside the change, because its name must not be in the log.
         Change::HomeInitialised { .. }
-        | Change::Started { .. }
         | Change::Stopped
         | Change::OperatorAdded { .. }
         | Change::CloneAlarm { .. }
@@ -25,11 +25,15 @@ pub(super) fn apply(view: &mut View<'_>, change: &Change) -> Result<(), JournalE
         | Change::ConfigurationChanged { .. }
         | Change::ClockStepped { .. }
         | Change::SignInRefused { .. }
-        | Change::LogKeyAdded { .. }
-        | Change::LogKeyRetired { .. }
-        | Change::SigningResumed { .. }
         | Change::Exported { .. }
         | Change::StationReplaced { .. } => Ok(()),
+        // Whoever conducted these runs is gone, or was told that he can't go on.
+        Change::Started { .. } | Change::SigningResumed { .. } => {
+            interrupt_runs(view);
+            Ok(())
+        }
+        Change::LogKeyAdded { key, .. } => add_key(view, key),
+        Change::LogKeyRetired { key, .. } => retire_key(view, key),
         Change::ProductAdded { product, .. } => add_product(view, product),
         Change::ProductRetired { product, .. } => retire_product(view, *product),
         Change::OrderAdded { order, .. } => add_order(view, order),
@@ -172,6 +176,21 @@ fn start_run(
     };
     view.draft.runs.insert(run, row);
     Ok(())
+}
+
+/// Any run that is open may have been left where it was: another one may take its unit over.
+fn interrupt_runs(view: &mut View<'_>) {
+    let open = view.base.runs.iter().chain(view.draft.runs.iter());
+    let open: Vec<_> = open
+        .filter(|(_, run)| run.live && run.end.is_none())
+        .map(|(id, _)| *id)
+        .collect();
+    for id in open {
+        if let Some(mut run) = view.run(id).filter(|run| run.end.is_none()).cloned() {
+            run.live = false;
+            view.draft.runs.insert(id, run);
+        }
+    }
 }
 
 fn intend(

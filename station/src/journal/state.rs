@@ -1,9 +1,10 @@
 //! What the writer holds in memory: products, orders, and what is going on at this moment. Finished units and runs are not in it,
 //! so that it stays as large as the line is wide.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::model::{Operator, OrderCounts, Unit};
+use super::model::{LogKey, Operator, OrderCounts, Unit};
+use crate::audit::VerifierKey;
 use crate::record::{
     DeviceIdText, Order, OrderId, Product, ProductId, RunId, RunResult, Step, UnitState,
 };
@@ -92,6 +93,8 @@ pub(super) struct Layer {
     pub(super) units: HashMap<DeviceIdText, Option<UnitRow>>,
     /// By id.
     pub(super) operators: HashMap<String, Operator>,
+    /// By verifier key, the retired ones too.
+    pub(super) log_keys: BTreeMap<String, LogKey>,
 }
 
 /// What a batch has changed and must store.
@@ -102,6 +105,7 @@ pub(super) struct Dirty {
     pub(super) runs: HashSet<RunId>,
     pub(super) units: HashSet<DeviceIdText>,
     pub(super) operators: HashSet<String>,
+    pub(super) log_keys: HashSet<String>,
 }
 
 /// What was read from the database for one batch, beside the units.
@@ -123,11 +127,30 @@ impl Layer {
         dirty.runs.extend(draft.runs.keys());
         dirty.units.extend(draft.units.keys());
         dirty.operators.extend(draft.operators.keys().cloned());
+        dirty.log_keys.extend(draft.log_keys.keys().cloned());
         self.products.extend(draft.products);
         self.orders.extend(draft.orders);
         self.runs.extend(draft.runs);
         self.units.extend(draft.units);
         self.operators.extend(draft.operators);
+        self.log_keys.extend(draft.log_keys);
+    }
+
+    /// The keys that sign the checkpoint of a batch, the oldest first: those in force, and those that the batch adds or retires. So the
+    /// checkpoint that covers such a change carries the signatures of both sides of it, and whoever trusts one comes to trust the other.
+    pub(super) fn signing_keys(&self, dirty: &Dirty) -> Vec<VerifierKey> {
+        let signing = self
+            .log_keys
+            .iter()
+            .filter(|(name, key)| key.in_force() || dirty.log_keys.contains(*name));
+        let mut signing: Vec<_> = signing.map(|(_, key)| key).collect();
+        signing.sort_by_key(|key| key.added_at);
+        signing.into_iter().map(|key| key.key.clone()).collect()
+    }
+
+    /// The keys in force, the oldest first.
+    pub(super) fn keys_in_force(&self) -> Vec<VerifierKey> {
+        self.signing_keys(&Dirty::default())
     }
 
     /// Forgets what is finished, and that the rest was new.

@@ -43,6 +43,9 @@ UPDATE work_order SET passed = counts.value ->> 1, weak = counts.value ->> 2, he
     FROM json_each(?) AS counts WHERE work_order.id = unhex(counts.value ->> 0);
 INSERT INTO operator (id, name, role, token_sha256, added_at_ms)
     SELECT value ->> 0, value ->> 1, value ->> 2, unhex(value ->> 3), value ->> 4 FROM json_each(?);
+INSERT INTO log_key (key, added_at, retired_at)
+    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE true
+    ON CONFLICT (key) DO UPDATE SET retired_at = excluded.retired_at;
 INSERT INTO run (id, order_id, slot, serial, operator, started_at_ms, device_id, reached, result, failure, ended_at_ms)
     SELECT unhex(value ->> 0), unhex(value ->> 1), value ->> 2, value ->> 3, value ->> 4, value ->> 5,
            unhex(value ->> 6), value ->> 7, value ->> 8, value ->> 9, value ->> 10
@@ -166,6 +169,7 @@ pub(super) async fn write(
         .bind(rows(&order_rows)?)
         .bind(rows(&counts.collect::<Vec<_>>())?)
         .bind(operators(state, dirty)?)
+        .bind(log_keys(state, dirty)?)
         .bind(runs(state, dirty)?)
         .bind(rows(
             &states.into_iter().map(unit_state).collect::<Vec<_>>(),
@@ -203,6 +207,14 @@ fn operators(state: &Layer, dirty: &Dirty) -> Result<String, JournalError> {
         let token = hex::encode(row.token_sha256);
         (&row.id, &row.name, &row.role, token, row.added_at_ms)
     });
+    rows(&found.collect::<Vec<_>>())
+}
+
+fn log_keys(state: &Layer, dirty: &Dirty) -> Result<String, JournalError> {
+    let found = dirty.log_keys.iter();
+    let found = found
+        .filter_map(|name| Some((name, state.log_keys.get(name)?)))
+        .map(|(name, key)| (name, key.added_at, key.retired_at));
     rows(&found.collect::<Vec<_>>())
 }
 

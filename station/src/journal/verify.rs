@@ -2,6 +2,7 @@
 
 use super::error::database;
 use super::row::{damaged, hash, unsigned};
+use super::verify_keys::KeyChanges;
 use super::{JournalError, JournalReader};
 use crate::audit::{Checkpoint, Frontier, Leaf, VerifierKey, commitment, leaf_hash};
 
@@ -9,13 +10,14 @@ use crate::audit::{Checkpoint, Frontier, Leaf, VerifierKey, commitment, leaf_has
 const PAGE: i64 = 4_096;
 
 impl JournalReader {
-    /// Recomputes the whole tree from the entries, opens every commitment, and holds the root against the signed tree head. Gives the
-    /// number of leaves. Takes as long as the log is; memory stays flat.
+    /// Recomputes the whole tree from the entries, opens every commitment, and holds the root against the tree head, which one of `keys`
+    /// must have signed: those whom the caller trusts. The keys in force must be those that the leaves say, and all of them must have
+    /// signed. Gives the number of leaves. Takes as long as the log is; memory stays flat.
     ///
     /// # Errors
     /// [`JournalError::Damaged`] that names the first entry that does not fit, [`JournalError::Audit`] where the checkpoint does not
     /// verify.
-    pub async fn verify_log(&self, key: &VerifierKey) -> Result<u64, JournalError> {
+    pub async fn verify_log(&self, keys: &[VerifierKey]) -> Result<u64, JournalError> {
         // One snapshot for all pages: the station may be writing.
         let mut snapshot = self
             .pool
@@ -26,7 +28,8 @@ impl JournalReader {
             .fetch_one(&mut *snapshot)
             .await
             .map_err(database("reading the tree head"))?;
-        let checkpoint = Checkpoint::verify(&note, key)?;
+        let checkpoint = Checkpoint::verify_any(&note, keys)?;
+        let mut key_changes = KeyChanges::default();
         let mut frontier = Frontier::default();
         loop {
             let page: Vec<(i64, Vec<u8>, Vec<u8>, String)> = sqlx::query_as(
@@ -41,7 +44,8 @@ impl JournalReader {
                 break;
             }
             for (index, leaf, salt, body) in page {
-                check_entry(frontier.size(), unsigned(index)?, &leaf, &salt, &body)?;
+                let kind = check_entry(frontier.size(), unsigned(index)?, &leaf, &salt, &body)?;
+                key_changes.take(frontier.size(), kind, &body)?;
                 frontier.append(leaf_hash(&leaf));
             }
         }
@@ -60,17 +64,19 @@ impl JournalReader {
                 ),
             ));
         }
+        key_changes.check(&mut snapshot, &note).await?;
         Ok(frontier.size())
     }
 }
 
-fn check_entry(
+/// Checks one entry and gives its kind.
+fn check_entry<'l>(
     expected: u64,
     index: u64,
-    leaf: &[u8],
+    leaf: &'l [u8],
     salt: &[u8],
     body: &str,
-) -> Result<(), JournalError> {
+) -> Result<&'l str, JournalError> {
     if index != expected {
         return Err(damaged(
             "the entries",
@@ -78,7 +84,8 @@ fn check_entry(
             format!("entry {index}"),
         ));
     }
-    let committed = Leaf::decode(leaf)?.commitment;
+    let decoded = Leaf::decode(leaf)?;
+    let committed = decoded.commitment;
     let found = commitment(&hash(salt)?, body.as_bytes());
     if found != committed {
         return Err(damaged(
@@ -87,5 +94,5 @@ fn check_entry(
             hex::encode(found),
         ));
     }
-    Ok(())
+    Ok(decoded.kind)
 }

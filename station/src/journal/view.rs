@@ -1,6 +1,7 @@
 //! The state as one request sees it: what it has changed itself lies over what stands.
 
 use super::JournalError;
+use super::model::LogKey;
 use super::state::{Facts, Layer, OpenRun, OrderRow, UnitRow};
 use crate::record::{DeviceIdText, OrderId, OrderState, Product, ProductId, RunId, UnitState};
 
@@ -11,6 +12,8 @@ pub(super) struct View<'a> {
     pub(super) draft: Layer,
     /// The time of the batch, in milliseconds since 1970.
     pub(super) now_ms: u64,
+    /// The index of the leaf of the change that is being carried out.
+    pub(super) leaf_index: u64,
 }
 
 impl<'a> View<'a> {
@@ -20,7 +23,23 @@ impl<'a> View<'a> {
             facts,
             draft: Layer::default(),
             now_ms,
+            leaf_index: 0,
         }
+    }
+
+    /// Every key of the log, the retired ones too.
+    pub(super) fn log_keys(&self) -> impl Iterator<Item = &LogKey> {
+        let names = self.base.log_keys.keys();
+        let new = self.draft.log_keys.keys();
+        let new = new.filter(|name| !self.base.log_keys.contains_key(*name));
+        names.chain(new).filter_map(|name| self.log_key(name))
+    }
+
+    pub(super) fn log_key(&self, name: &str) -> Option<&LogKey> {
+        self.draft
+            .log_keys
+            .get(name)
+            .or_else(|| self.base.log_keys.get(name))
     }
 
     pub(super) fn product(&self, id: ProductId) -> Option<&Product> {

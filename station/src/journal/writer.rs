@@ -1,18 +1,20 @@
 //! The one that writes. It takes everything that waits into one transaction: one fsync and one signature for all of it.
 //!
-//! A request that breaks a rule is refused before the transaction begins, so that it can't hurt the others in its batch. Whatever goes
-//! wrong after that leaves it open what is on disk: the writer stops for good.
+//! A request that breaks a rule is refused before the transaction begins, so that it can't hurt the others in its batch. A batch whose
+//! checkpoint can't be signed is refused whole before the transaction begins: nothing is on disk, and the next batch tries again.
+//! Whatever goes wrong after that leaves it open what is on disk: the writer stops for good.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use sqlx::{Connection, SqliteConnection};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
-use super::JournalError;
 use super::clock::{LeafClock, Moment};
 use super::error::database;
 use super::idempotency;
 use super::model::{Committed, Operator};
+use super::open::load_state;
 use super::prefetch::prefetch;
 use super::prepared::Prepared;
 use super::request::{CommitRequest, Reply, Request};
@@ -21,7 +23,10 @@ use super::state::{Dirty, Layer};
 use super::store::{self, Entries};
 use super::view::View;
 use super::witnessing::Witnessing;
-use crate::audit::{self, Checkpoint, CheckpointSigner, Frontier, Leaf, VerifierKey, leaf_hash};
+use super::{JournalError, JournalReader};
+use crate::audit::{
+    self, AuditError, Checkpoint, CheckpointSigners, Frontier, Leaf, VerifierKey, leaf_hash,
+};
 use crate::error_text::chain;
 use crate::record::Change;
 
@@ -32,23 +37,23 @@ pub(super) const BATCH_MAX: usize = 512;
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) connection: SqliteConnection,
+    pub(super) reader: JournalReader,
     pub(super) state: Layer,
     pub(super) frontier: Frontier,
-    pub(super) signer: CheckpointSigner,
-    pub(super) key: VerifierKey,
+    pub(super) signers: CheckpointSigners,
+    pub(super) origin: String,
+    /// The keys in force, for whoever asks.
+    pub(super) keys: Arc<RwLock<Arc<[VerifierKey]>>>,
     pub(super) clock: LeafClock,
     pub(super) witnessing: Witnessing,
     /// The latest checkpoint, for whoever asks.
-    pub(super) latest: Arc<RwLock<Arc<str>>>,
+    pub(super) latest: watch::Sender<Arc<str>>,
+    /// Since when no checkpoint could be signed, in milliseconds since 1970.
+    pub(super) away_since_ms: Option<u64>,
+    /// How many batches were refused because of that.
+    pub(super) outages: Arc<AtomicU64>,
     /// Why nothing more is accepted.
     pub(super) stopped: Option<String>,
-}
-
-/// A request that was accepted: where its answer goes, its changes until they are leaves, and where these begin.
-struct Accepted {
-    reply: Reply<Committed>,
-    changes: Vec<Prepared>,
-    first_leaf: u64,
 }
 
 impl Writer {
@@ -107,10 +112,7 @@ impl Writer {
                 let _ = reply.send(self.stop_on_failure(answer));
             }
             Request::SignManifest { text, reply } => {
-                let answer = self.refuse_stopped().and_then(|()| {
-                    let note = audit::sign_statement(text, &self.key, &self.signer)?;
-                    Ok(note.to_string())
-                });
+                let answer = self.sign_manifest(text).await;
                 // Nothing was written: a key that is out of reach is no reason to stop the journal here.
                 let _ = reply.send(answer);
             }
@@ -118,6 +120,13 @@ impl Writer {
             Request::Commit(commit) => self.commit(vec![commit]).await,
         }
         None
+    }
+
+    async fn sign_manifest(&self, text: String) -> Result<String, JournalError> {
+        self.refuse_stopped()?;
+        let keys = self.state.keys_in_force();
+        let note = audit::sign_statement(text, &keys, &self.signers).await?;
+        Ok(note.to_string())
     }
 
     fn refuse_stopped(&self) -> Result<(), JournalError> {
@@ -161,109 +170,113 @@ impl Writer {
         if requests.is_empty() {
             return;
         }
-        let mut accepted = Vec::with_capacity(requests.len());
-        let mut refused = Vec::new();
+        let mut answers = Answers::default();
         let outcome = match self.refuse_stopped() {
-            Ok(()) => self.write(requests, &mut accepted, &mut refused).await,
+            Ok(()) => self.write(requests, &mut answers).await,
             Err(stopped) => {
-                refused.extend(requests.into_iter().map(|request| (request.reply, None)));
+                answers.refuse_all(requests);
                 Err(stopped)
             }
         };
-        let outcome = self.stop_on_failure(outcome);
+        let outcome = match outcome {
+            Err(JournalError::SigningUnavailable { source }) => {
+                match self.step_back(&source).await {
+                    Ok(()) => Err(JournalError::SigningUnavailable { source }),
+                    Err(failure) => self.stop_on_failure(Err(failure)),
+                }
+            }
+            outcome => self.stop_on_failure(outcome),
+        };
         if self.stopped.is_some() {
             // Readers and backups need the lock that a broken transaction holds. Whether this succeeds changes nothing.
             let _ = sqlx::query("ROLLBACK").execute(&mut self.connection).await;
         }
-        for (reply, refusal) in refused {
-            let error = refusal.or_else(|| self.refuse_stopped().err());
-            if let Some(error) = error {
-                let _ = reply.send(Err(error));
-            }
-        }
-        for Accepted {
-            reply, first_leaf, ..
-        } in accepted
-        {
-            let answer = match &outcome {
-                Ok(checkpoint) => Ok(Committed {
-                    first_leaf,
-                    tree_size: self.frontier.size(),
-                    checkpoint: Arc::clone(checkpoint),
-                }),
-                Err(error) => Err(JournalError::Stopped {
-                    cause: error.to_string(),
-                }),
-            };
-            let _ = reply.send(answer);
-        }
+        answers.give(&outcome, self.frontier.size());
+    }
+
+    /// Nothing of the batch was written, because it could not be signed: forgets it. The next batch tries again, and where it succeeds
+    /// begins with a leaf that says since when nothing could be committed.
+    async fn step_back(&mut self, cause: &AuditError) -> Result<(), JournalError> {
+        tracing::error!(journal.cause = %chain(cause), "nothing was committed: the audit log's key is out of reach");
+        self.away_since_ms.get_or_insert_with(crate::clock::wall_ms);
+        self.outages.fetch_add(1, Ordering::SeqCst);
+        self.state = load_state(&self.reader).await?;
+        Ok(())
     }
 
     async fn write(
         &mut self,
         requests: Vec<CommitRequest>,
-        accepted: &mut Vec<Accepted>,
-        refused: &mut Vec<(Reply<Committed>, Option<JournalError>)>,
+        answers: &mut Answers,
     ) -> Result<Arc<str>, JournalError> {
         let changes = requests.iter().flat_map(|request| &request.changes);
         let facts = match prefetch(&mut self.connection, &mut self.state, changes).await {
             Ok(facts) => facts,
             Err(failure) => {
-                refused.extend(requests.into_iter().map(|request| (request.reply, None)));
+                answers.refuse_all(requests);
                 return Err(failure);
             }
         };
         let (now, clock_step) = self.clock.look();
         let mut dirty = Dirty::default();
-        for request in requests {
-            let mut view = View::new(&self.state, &facts, now.wall_ms);
-            let judged = self
-                .may_begin(&request.changes, now.wall_ms)
-                .and_then(|()| judge(&mut view, &request.changes, request.operator));
-            match judged {
-                Ok(()) => {
-                    let draft = view.draft;
-                    self.state.take(draft, &mut dirty);
-                    accepted.push(Accepted {
-                        reply: request.reply,
-                        changes: request.changes,
-                        first_leaf: 0,
-                    });
-                }
-                Err(refusal) => refused.push((request.reply, Some(refusal))),
-            }
-        }
-        if accepted.is_empty() {
-            self.state.settle(&dirty);
-            let latest = self.latest.read().map(|latest| Arc::clone(&latest));
-            return latest.map_err(|_| JournalError::Stopped {
-                cause: "a reader of the checkpoint has panicked".to_owned(),
-            });
-        }
         let mut frontier = self.frontier.clone();
         let mut leaves = Leaves {
             moment: now,
             entries: Entries::from(frontier.size()),
         };
-        if let Some(step) = clock_step {
-            leaves.append(&mut frontier, &[Prepared::new(step)?]);
+        let resumed = self
+            .away_since_ms
+            .map(|away_since_ms| Change::SigningResumed { away_since_ms });
+        for change in clock_step.into_iter().chain(resumed) {
+            let first = [Prepared::new(change)?];
+            let mut view = View::new(&self.state, &facts, now.wall_ms);
+            judge(&mut view, &first, None, frontier.size())?;
+            let draft = view.draft;
+            self.state.take(draft, &mut dirty);
+            leaves.append(&mut frontier, &first);
         }
-        for request in accepted.iter_mut() {
-            request.first_leaf = frontier.size();
-            leaves.append(&mut frontier, &std::mem::take(&mut request.changes));
+        for request in requests {
+            let mut view = View::new(&self.state, &facts, now.wall_ms);
+            let first_leaf = frontier.size();
+            let judged = self
+                .may_begin(&request.changes, now.wall_ms)
+                .and_then(|()| judge(&mut view, &request.changes, request.operator, first_leaf))
+                .and_then(|()| check_signers(&request.changes, &self.signers));
+            match judged {
+                Ok(()) => {
+                    let draft = view.draft;
+                    self.state.take(draft, &mut dirty);
+                    answers.accepted.push((request.reply, first_leaf));
+                    leaves.append(&mut frontier, &request.changes);
+                }
+                Err(refusal) => answers.refused.push((request.reply, Some(refusal))),
+            }
+        }
+        if answers.accepted.is_empty() {
+            self.state.settle(&dirty);
+            return Ok(Arc::clone(&self.latest.borrow()));
         }
         let note = self.store(leaves, &frontier, &dirty).await?;
-        self.frontier = frontier;
-        self.clock.commit(now);
-        self.witnessing.grew(now.wall_ms);
-        self.state.settle(&dirty);
-        if let Ok(mut latest) = self.latest.write() {
-            *latest = Arc::clone(&note);
-        }
+        self.settle(frontier, now, &dirty, &note);
         Ok(note)
     }
 
-    /// Writes the batch under a checkpoint that covers it; it is on disk when this returns.
+    /// The batch is on disk: from now on it is what stands.
+    fn settle(&mut self, frontier: Frontier, now: Moment, dirty: &Dirty, note: &Arc<str>) {
+        self.frontier = frontier;
+        self.clock.commit(now);
+        self.witnessing.grew(now.wall_ms);
+        self.away_since_ms = None;
+        self.state.settle(dirty);
+        if !dirty.log_keys.is_empty()
+            && let Ok(mut keys) = self.keys.write()
+        {
+            *keys = self.state.keys_in_force().into();
+        }
+        self.latest.send_replace(Arc::clone(note));
+    }
+
+    /// Writes the batch under a checkpoint that covers it; it is on disk when this returns. It is signed before anything is written.
     async fn store(
         &mut self,
         leaves: Leaves,
@@ -271,11 +284,17 @@ impl Writer {
         dirty: &Dirty,
     ) -> Result<Arc<str>, JournalError> {
         let checkpoint = Checkpoint {
-            origin: self.key.name().to_owned(),
+            origin: self.origin.clone(),
             size: frontier.size(),
             root: frontier.root(),
         };
-        let note = checkpoint.sign(&self.key, &self.signer)?.to_string();
+        let keys = self.state.signing_keys(dirty);
+        let note = self.signers.sign(&checkpoint, &keys).await;
+        let note = note
+            .map_err(|source| JournalError::SigningUnavailable {
+                source: Arc::new(source),
+            })?
+            .to_string();
         let head = (frontier, note.as_str());
         store::write(
             &mut self.connection,
@@ -289,17 +308,93 @@ impl Writer {
     }
 }
 
+/// Where the answers of a batch go.
+#[derive(Default)]
+struct Answers {
+    /// With the index of the request's first leaf.
+    accepted: Vec<(Reply<Committed>, u64)>,
+    /// With the refusal, or none where the whole batch was refused before anybody looked.
+    refused: Vec<(Reply<Committed>, Option<JournalError>)>,
+}
+
+impl Answers {
+    fn refuse_all(&mut self, requests: Vec<CommitRequest>) {
+        let replies = requests.into_iter().map(|request| (request.reply, None));
+        self.refused.extend(replies);
+    }
+
+    /// Answers everybody. Whoever asked may have gone away.
+    fn give(self, outcome: &Result<Arc<str>, JournalError>, tree_size: u64) {
+        // A refusal may rest on another request of a batch that was not written: it is worth nothing then.
+        let unsigned = matches!(outcome, Err(JournalError::SigningUnavailable { .. }));
+        for (reply, refusal) in self.refused {
+            let refusal = refusal.filter(|_| !unsigned);
+            let error = refusal.or_else(|| outcome.as_ref().err().map(repeated));
+            if let Some(error) = error {
+                let _ = reply.send(Err(error));
+            }
+        }
+        for (reply, first_leaf) in self.accepted {
+            let answer = match outcome {
+                Ok(checkpoint) => Ok(Committed {
+                    first_leaf,
+                    tree_size,
+                    checkpoint: Arc::clone(checkpoint),
+                }),
+                Err(error) => Err(repeated(error)),
+            };
+            let _ = reply.send(answer);
+        }
+    }
+}
+
+/// The failure of a batch, once more for the next one who asked.
+fn repeated(failure: &JournalError) -> JournalError {
+    match failure {
+        JournalError::SigningUnavailable { source } => JournalError::SigningUnavailable {
+            source: Arc::clone(source),
+        },
+        JournalError::Stopped { cause } => JournalError::Stopped {
+            cause: cause.clone(),
+        },
+        JournalError::Disputed { cause } => JournalError::Disputed {
+            cause: cause.clone(),
+        },
+        other => JournalError::Stopped {
+            cause: chain(other),
+        },
+    }
+}
+
 /// Carries out a request on its view, all of it or, by the error, nothing.
 fn judge(
     view: &mut View<'_>,
     changes: &[Prepared],
     operator: Option<Operator>,
+    first_leaf: u64,
 ) -> Result<(), JournalError> {
+    view.leaf_index = first_leaf;
     for prepared in changes {
         rules::apply(view, &prepared.change)?;
+        view.leaf_index += 1;
     }
     if let Some(operator) = operator {
         rules::add_operator(view, operator)?;
+    }
+    Ok(())
+}
+
+/// A key can join the log only where it can sign the checkpoint that covers its joining.
+fn check_signers(changes: &[Prepared], signers: &CheckpointSigners) -> Result<(), JournalError> {
+    for prepared in changes {
+        if let Change::LogKeyAdded { key, .. } = &prepared.change
+            && !VerifierKey::parse(key).is_ok_and(|key| signers.has(&key))
+        {
+            return Err(JournalError::LogKeyRefused {
+                expected: "a key that the configuration names ([[audit.key]])",
+                key: key.clone(),
+            });
+        }
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use keyline_protocol::identity::DeviceId;
 use super::Line;
 use super::error::RunError;
 use crate::event::{Event, UnitEvent};
-use crate::journal::JournalError;
+use crate::journal::{JournalError, RunInHand};
 use crate::record::{
     Change, DeviceIdText, Evidence, Failure, FailureCode, RunId, RunResult, Step, UnitState,
 };
@@ -23,6 +23,8 @@ pub(super) struct Recorder<'l> {
     begun: Instant,
     noted: Vec<Change>,
     reached: Option<Step>,
+    /// Nobody concludes the run while this goes on with it.
+    _in_hand: RunInHand,
 }
 
 impl<'l> Recorder<'l> {
@@ -33,6 +35,7 @@ impl<'l> Recorder<'l> {
         serial: Option<String>,
     ) -> Result<Self, JournalError> {
         let run = RunId::generate();
+        let in_hand = line.journal.conduct(run);
         line.wait(line.journal.commit(vec![Change::RunStarted {
             run,
             order: line.order.id,
@@ -50,6 +53,7 @@ impl<'l> Recorder<'l> {
             begun: Instant::now(),
             noted: Vec::new(),
             reached: None,
+            _in_hand: in_hand,
         })
     }
 

@@ -164,12 +164,12 @@ pub enum Change {
         /// Why.
         reason: String,
     },
-    /// Units of an order left the building.
+    /// Units of an order may leave the building.
     OrderShipped {
         /// The order.
         order: OrderId,
-        /// How many units.
-        units: u32,
+        /// The units, a part of a shipment where there are many.
+        device_ids: Vec<DeviceIdText>,
         /// How many leaves the cosigned checkpoint covers that all of them are under.
         witnessed_size: u64,
         /// Who shipped them.

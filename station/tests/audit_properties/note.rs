@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use futures_util::FutureExt as _;
 use keyline_station::audit::{
     Checkpoint, CheckpointSigner, FileSigner, Leaf, NoteSignature, SignedNote, VerifierKey,
 };
@@ -30,7 +31,12 @@ fn signed(text: &str) -> Vec<u8> {
     let signature = NoteSignature {
         name: key.name().to_owned(),
         key_id: key.key_id(),
-        signature: signer.sign(text.as_bytes()).unwrap().to_vec(),
+        signature: signer
+            .sign(text.as_bytes())
+            .now_or_never()
+            .unwrap()
+            .unwrap()
+            .to_vec(),
     };
     let note = SignedNote {
         text: text.to_owned(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::FutureExt as _;
 use keyline_protocol::identity::DeviceId;
 use keyline_station::audit::{
     AuditError, Checkpoint, CheckpointSigner, FileSigner, Frontier, Hash, Leaf, VerifierKey,
@@ -123,7 +124,12 @@ impl Log {
 
 /// The only place where these tests sign.
 fn signed(checkpoint: &Checkpoint, key: &VerifierKey, signer: &CheckpointSigner) -> String {
-    checkpoint.sign(key, signer).unwrap().to_string()
+    checkpoint
+        .sign(key, signer)
+        .now_or_never()
+        .unwrap()
+        .unwrap()
+        .to_string()
 }
 
 /// A leaf as a station writes them, with and without a run and a unit.

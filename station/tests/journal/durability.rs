@@ -15,7 +15,7 @@ use crate::fixture::{
 async fn a_commit_is_covered_by_its_checkpoint_and_survives() {
     let home = Home::new();
     let journal = home.open().await;
-    let key = journal.verifier_key().clone();
+    let key = journal.verifier_keys()[0].clone();
     assert_eq!(
         Checkpoint::verify(&journal.checkpoint(), &key)
             .unwrap()

@@ -23,7 +23,7 @@ async fn written() -> Home {
 async fn found(home: &Home) -> bool {
     let key = home.signer().verifier_key(ORIGIN).unwrap();
     let reader = JournalReader::open(&home.path()).await.unwrap();
-    let recomputed = reader.verify_log(&key).await;
+    let recomputed = reader.verify_log(&[key]).await;
     recomputed.is_err() || home.try_open().await.is_err()
 }
 

@@ -1,5 +1,6 @@
 //! The registry as a witness of logs: what it enters, what it refuses and what it remembers of that.
 
+use futures_util::FutureExt as _;
 use keyline_station::audit::{Checkpoint, CheckpointSigner, FileSigner, Frontier, leaf_hash};
 use keyline_station::record::StationId;
 use keyline_station::registry::{LogAlarmKind, LogCheckpoint, Registry, RegistryError};
@@ -45,7 +46,12 @@ impl Log {
             station: self.station,
             size: checkpoint.size,
             root: checkpoint.root,
-            note: checkpoint.sign(&key, &self.signer).unwrap().to_string(),
+            note: checkpoint
+                .sign(&key, &self.signer)
+                .now_or_never()
+                .unwrap()
+                .unwrap()
+                .to_string(),
         }
     }
 }

@@ -7,5 +7,9 @@
     reason = "a test that can't go on fails"
 )]
 
+mod damage;
+mod fixture;
 mod proof_format;
+mod proofs;
+mod publishing;
 mod tile_format;

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use futures_util::FutureExt as _;
 use keyline_station::audit::{
     AuditError, Checkpoint, CheckpointSigner, FileSigner, Frontier, Hash, HashTile, TlogProof,
     VerifierKey, inclusion_proof, leaf_hash,
@@ -33,7 +34,12 @@ impl Log {
             size: size.into(),
             root: frontier.root(),
         };
-        let note = checkpoint.sign(&key, &signer).unwrap().to_string();
+        let note = checkpoint
+            .sign(&key, &signer)
+            .now_or_never()
+            .unwrap()
+            .unwrap()
+            .to_string();
         let tile = HashTile::new(leaves).unwrap();
         Self { tile, key, note }
     }

@@ -1,5 +1,6 @@
 //! A log in memory with its own key: checkpoints and proofs, true and false ones.
 
+use futures_util::FutureExt as _;
 use keyline_station::audit::{
     AuditError, Checkpoint, CheckpointSigner, CosignatureSigner, FileSigner, Frontier, Hash,
     SignedNote, VerifierKey, WitnessKey, consistency_proof, leaf_hash, node_hash,
@@ -24,7 +25,11 @@ impl LogKey {
 
     /// A note with this key's signature.
     pub(crate) fn sign(&self, checkpoint: &Checkpoint) -> SignedNote {
-        checkpoint.sign(&self.key, &self.signer).unwrap()
+        checkpoint
+            .sign(&self.key, &self.signer)
+            .now_or_never()
+            .unwrap()
+            .unwrap()
     }
 
     /// A note of any text with this key's signature, checkpoint or not.
@@ -34,7 +39,12 @@ impl LogKey {
             size: 0,
             root: [0; 32],
         });
-        let signature = self.signer.sign(text.as_bytes()).unwrap();
+        let signature = self
+            .signer
+            .sign(text.as_bytes())
+            .now_or_never()
+            .unwrap()
+            .unwrap();
         note.signatures[0].signature = signature.to_vec();
         text.clone_into(&mut note.text);
         note

@@ -121,6 +121,21 @@ impl TrustPolicy {
         self.logs.iter().map(|log| log.key.clone()).collect()
     }
 
+    /// The same policy, which trusts these logs' keys too.
+    #[must_use]
+    pub fn trusting(&self, keys: &[VerifierKey]) -> Self {
+        let mut policy = self.clone();
+        for key in keys {
+            if !policy.logs.iter().any(|log| log.key == *key) {
+                policy.logs.push(PolicyLog {
+                    key: key.clone(),
+                    url: None,
+                });
+            }
+        }
+        policy
+    }
+
     /// The witnesses, in the order of the lines.
     pub fn witnesses(&self) -> impl Iterator<Item = PolicyWitness<'_>> {
         self.signatories

@@ -4,11 +4,10 @@ use std::path::Path;
 
 use super::super::{Request, chain};
 use super::{fail, ok, warn};
-use crate::app::open_signer;
-use crate::audit::CheckpointSigner;
+use crate::audit::{AuditError, VerifierKey};
 use crate::event::{CheckResult, Event, EventSink};
 use crate::home::{Config, HomeError, HomeLock, check_private_directory, free_space};
-use crate::journal::JournalReader;
+use crate::journal::{JournalReader, LogKey};
 use crate::operator::Token;
 use crate::socket::{self, Answer};
 use crate::stop::Stop;
@@ -115,40 +114,40 @@ pub(super) fn operator(home: &Path, config: &Config) -> CheckResult {
     }
 }
 
-pub(super) fn audit_key(home: &Path, config: &Config) -> CheckResult {
-    match open_signer(home, &config.audit) {
-        Ok(CheckpointSigner::File(_)) => warn(
-            "audit-key",
-            "the key is a file: whoever reads it can sign in this station's name".to_owned(),
-            "Fine to try things out; for a factory keep the key in a PKCS #11 token.",
-        ),
-        Err(error) => fail(
-            "audit-key",
-            chain(&error),
-            "Restore the key and its permissions (0600); a new key can't continue this log.",
-        ),
-    }
-}
-
-/// Opens the journal beside its owner and recomputes its whole log.
-pub(super) async fn journal(home: &Path, config: &Config) -> CheckResult {
+/// Opens the journal beside its owner and recomputes its whole log. `keys` are those that the configuration names and that could be
+/// opened: the log must be signed by them, and those in force must be among them.
+pub(super) async fn journal(home: &Path, config: &Config, keys: &[VerifierKey]) -> CheckResult {
     let next = "Keep the file as it is and call the maintainers: the audit log does not verify.";
     let path = home.join(&config.journal.path);
     let reader = match JournalReader::open(&path).await {
         Ok(reader) => reader,
         Err(error) => return fail("journal", chain(&error), next),
     };
-    let key = open_signer(home, &config.audit)
-        .and_then(|signer| signer.verifier_key(&config.station.name));
-    let key = match key {
-        Ok(key) => key,
+    let log_keys = match reader.log_keys().await {
+        Ok(log_keys) => log_keys.into_iter().filter(LogKey::in_force),
         Err(error) => return fail("journal", chain(&error), next),
     };
-    match reader.verify_log(&key).await {
-        Ok(leaves) => ok(
+    let in_force: Vec<_> = log_keys.map(|key| key.key).collect();
+    let missing = in_force.iter().find(|key| !keys.contains(key));
+    // Without the configured keys all that can be said is that the journal is consistent with the keys that it names itself.
+    let trusted = if keys.is_empty() { &in_force } else { keys };
+    let leaves = match reader.verify_log(trusted).await {
+        Ok(leaves) => leaves,
+        Err(error) => return fail("journal", chain(&error), next),
+    };
+    let found = format!("{leaves} leaves verified under the signed checkpoint");
+    match missing {
+        None => ok("journal", found),
+        Some(_) if keys.len() < config.audit.keys.len() => warn(
             "journal",
-            format!("{leaves} leaves verified under the signed checkpoint"),
+            format!("{found}, but not against every key in force: one could not be opened"),
+            "Do first what the check of the key says, then look again.",
         ),
-        Err(error) => fail("journal", chain(&error), next),
+        Some(missing) => {
+            let error = AuditError::KeyNotAtHand {
+                key: missing.to_string(),
+            };
+            fail("journal", chain(&error), error.next())
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Each check is a function that gives one [`CheckResult`]. A check that another one makes pointless is left out.
 
 mod home;
+mod log_keys;
 mod outside;
 
 use std::path::Path;
@@ -29,8 +30,9 @@ pub(super) async fn run(home: &Path, sink: &dyn EventSink) -> Result<Summary, Co
         tell(home::owner(home).await);
         tell(home::space(home, config));
         tell(home::operator(home, config));
-        tell(home::audit_key(home, config));
-        tell(home::journal(home, config).await);
+        let (checks, keys) = log_keys::check(home, config).await;
+        checks.into_iter().for_each(&mut tell);
+        tell(home::journal(home, config, &keys).await);
         tell(outside::registry(home, config).await);
         for slot in &config.slots {
             tell(outside::slot(slot).await);

@@ -1,7 +1,9 @@
 //! What can be asked, one file a subject. Each question is answered from an index.
 
-mod checkpoint;
+mod cosignature;
 mod entry;
+pub(super) mod log;
+mod log_key;
 mod operator;
 mod order;
 mod product;
@@ -9,5 +11,6 @@ mod run;
 mod station;
 mod unit;
 
+pub(super) use log_key::{checkpoint_covering, log_keys};
 pub(super) use run::{Columns as RunColumns, interrupted, run as run_of};
 pub(super) use unit::{UnitColumns, unit_of};

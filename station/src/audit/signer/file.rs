@@ -1,9 +1,9 @@
-//! Who signs checkpoints: one enum, so that a token can stand where a file stands.
+//! A signing key in a file: for demonstrations.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, LineEnding};
@@ -11,46 +11,16 @@ use rand::TryRng as _;
 use rand::rngs::SysRng;
 use zeroize::Zeroizing;
 
-use super::{AuditError, VerifierKey};
+use super::private::exposed_mode;
+use crate::audit::AuditError;
 
-/// Signs checkpoints with Ed25519.
-#[derive(Debug)]
-pub enum CheckpointSigner {
-    /// A key in a file: for demonstrations. `doctor` warns of it.
-    File(FileSigner),
-}
-
-impl CheckpointSigner {
-    /// Signs the text of a note.
-    ///
-    /// # Errors
-    /// [`AuditError`] where the key is out of reach. A file's key never is.
-    pub fn sign(&self, text: &[u8]) -> Result<[u8; 64], AuditError> {
-        match self {
-            Self::File(signer) => Ok(signer.sign(text)),
-        }
-    }
-
-    /// The public key.
-    #[must_use]
-    pub fn public_key(&self) -> [u8; 32] {
-        match self {
-            Self::File(signer) => signer.public_key(),
-        }
-    }
-
-    /// The public key under the log's origin: what an auditor is given.
-    ///
-    /// # Errors
-    /// [`AuditError::Format`] where the origin can't be a key's name.
-    pub fn verifier_key(&self, origin: &str) -> Result<VerifierKey, AuditError> {
-        VerifierKey::new(origin, &self.public_key())
-    }
-}
+/// The longest key file that is read, in bytes: an Ed25519 key as PKCS #8 PEM has about 120, comments may stand around it.
+const FILE_LENGTH_MAX: u64 = 16_384;
 
 /// An Ed25519 key from a PKCS#8 PEM file that only its owner can read.
 pub struct FileSigner {
     key: SigningKey,
+    path: PathBuf,
 }
 
 impl std::fmt::Debug for FileSigner {
@@ -61,12 +31,12 @@ impl std::fmt::Debug for FileSigner {
 
 impl FileSigner {
     /// Signs a message.
-    pub(super) fn sign(&self, message: &[u8]) -> [u8; 64] {
+    pub(in crate::audit) fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.key.sign(message).to_bytes()
     }
 
     /// The public key.
-    pub(super) fn public_key(&self) -> [u8; 32] {
+    pub(in crate::audit) fn public_key(&self) -> [u8; 32] {
         self.key.verifying_key().to_bytes()
     }
 
@@ -100,7 +70,10 @@ impl FileSigner {
             .map_err(made)?;
         file.write_all(pem.as_bytes()).map_err(made)?;
         file.sync_all().map_err(made)?;
-        Ok(Self { key })
+        Ok(Self {
+            key,
+            path: path.to_owned(),
+        })
     }
 
     /// Reads the key.
@@ -113,17 +86,29 @@ impl FileSigner {
             doing: "read",
             source,
         };
-        let mode = fs::metadata(path).map_err(read)?.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
+        let file = File::open(path).map_err(read)?;
+        if let Some(mode) = exposed_mode(&file).map_err(read)? {
             return Err(AuditError::KeyFileOpenToOthers {
                 path: path.to_owned(),
                 mode,
             });
         }
-        let pem = Zeroizing::new(fs::read_to_string(path).map_err(read)?);
+        let mut pem = Zeroizing::new(String::new());
+        file.take(FILE_LENGTH_MAX)
+            .read_to_string(&mut pem)
+            .map_err(read)?;
         let key = SigningKey::from_pkcs8_pem(&pem).map_err(|_| AuditError::KeyFormat {
             path: path.to_owned(),
         })?;
-        Ok(Self { key })
+        Ok(Self {
+            key,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Where the key lies.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 }

@@ -1,0 +1,484 @@
+//! What the steps of a unit's runs left behind, held against each other: key, claim, proof, product, order, pin.
+
+use keyline_protocol::identity::fingerprint;
+use keyline_protocol::transcript::{ClaimTranscript, ProofTranscript};
+use sha2::{Digest as _, Sha256};
+
+use super::Dossier;
+use super::verify::{Continued, Finding, broken, holds, note};
+use crate::audit::Leaf;
+use crate::record::{
+    AgentDigestSource, Change, Evidence, Order, Product, Proof, RunId, RunResult,
+    parse_proof_transcript,
+};
+use crate::signature;
+
+/// An entry that stands in the log, opened.
+pub(super) struct Told<'d> {
+    pub(super) index: u64,
+    pub(super) leaf: Leaf<'d>,
+    pub(super) change: Change,
+}
+
+/// What the log says became of the unit's last run.
+pub(super) fn result(told: &[Told<'_>]) -> String {
+    let last = told.iter().rev().find_map(|one| match &one.change {
+        Change::RunEnded { result, .. } => Some(result.name().to_owned()),
+        Change::RunStarted { .. } => Some("not ended".to_owned()),
+        _ => None,
+    });
+    last.unwrap_or_else(|| "never on the bench".to_owned())
+}
+
+/// Checks every run, what befell the unit outside of them, and what the registry said.
+pub(super) fn check(
+    dossier: &Dossier,
+    told: &[Told<'_>],
+    continued: &[Continued<'_>],
+    findings: &mut Vec<Finding>,
+) {
+    let stranger = |one: &&Told<'_>| {
+        one.leaf
+            .device_id
+            .is_some_and(|device_id| device_id != dossier.device_id)
+    };
+    if let Some(one) = told.iter().find(stranger) {
+        let words = format!("leaf {} is about another unit", one.index);
+        findings.push(broken("unit", words));
+    }
+    let mut runs: Vec<RunId> = Vec::new();
+    for run in told.iter().filter_map(|one| one.leaf.run) {
+        if !runs.contains(&run) {
+            runs.push(run);
+        }
+    }
+    for run in runs {
+        let mut case = Case {
+            dossier,
+            told,
+            continued,
+            run,
+            findings,
+        };
+        case.check();
+    }
+    for one in told {
+        outside_of_runs(one, findings);
+    }
+    registry(dossier, told, findings);
+}
+
+/// What was decided about the unit, by whom and why.
+fn outside_of_runs(one: &Told<'_>, findings: &mut Vec<Finding>) {
+    let words = match &one.change {
+        Change::UnitQuarantined { failure, .. } => {
+            format!("set apart: {}: {}", failure.code.name(), failure.message)
+        }
+        Change::CloneAlarm { .. } => "a clone alarm was raised".to_owned(),
+        Change::UnitReleased {
+            operator, reason, ..
+        } => format!("released by operator {operator}: {reason}"),
+        Change::UnitScrapped {
+            operator, reason, ..
+        } => format!("scrapped by operator {operator}: {reason}"),
+        Change::PinRevoked {
+            operator, reason, ..
+        } => format!("its pin was revoked by operator {operator}: {reason}"),
+        _ => return,
+    };
+    let at = crate::clock::text(one.leaf.wall_ms);
+    findings.push(note("unit", format!("leaf {}, {at}: {words}", one.index)));
+}
+
+/// One run of the unit.
+struct Case<'c, 'd> {
+    dossier: &'d Dossier,
+    told: &'c [Told<'d>],
+    continued: &'c [Continued<'d>],
+    run: RunId,
+    findings: &'c mut Vec<Finding>,
+}
+
+impl<'c> Case<'c, '_> {
+    fn evidence(&self) -> impl Iterator<Item = (u64, &'c Evidence)> + use<'c> {
+        let run = self.run;
+        self.told.iter().filter_map(move |one| match &one.change {
+            Change::StepDone {
+                run: of, evidence, ..
+            } if *of == run => Some((one.index, &**evidence)),
+            _ => None,
+        })
+    }
+
+    fn check(&mut self) {
+        let mut agent = None;
+        for (index, evidence) in self.evidence() {
+            match evidence {
+                Evidence::Identified {
+                    agent_digest,
+                    agent_digest_source,
+                    ..
+                } => agent = Some((*agent_digest, *agent_digest_source)),
+                Evidence::Keyed { .. } => self.keyed(index, evidence),
+                Evidence::Proven { .. } => self.proven(index, evidence, agent),
+                _ => {}
+            }
+        }
+        self.ended();
+    }
+
+    /// The key has signed this station's challenge.
+    fn keyed(&mut self, index: u64, evidence: &Evidence) {
+        let Evidence::Keyed {
+            algorithm,
+            public_key,
+            challenge,
+            signature: made,
+            signed_by_unit,
+            first_contact,
+            ..
+        } = evidence
+        else {
+            return;
+        };
+        let transcript = ClaimTranscript {
+            challenge,
+            device_id: self.dossier.device_id.0,
+            algorithm: algorithm.0,
+            public_key,
+        };
+        let checked = signature::verify(algorithm.0, public_key, &transcript.digest(), made);
+        let key = hex::encode(fingerprint(public_key));
+        self.findings.push(match checked {
+            Err(error) => broken("key", format!("leaf {index}: key {key}: {error}")),
+            Ok(()) if !signed_by_unit => note(
+                "key",
+                format!("leaf {index}: the station signed with key {key} before it wiped it: the unit can't sign"),
+            ),
+            Ok(()) => holds(
+                "key",
+                format!("leaf {index}: the unit signed the station's challenge with key {key}"),
+            ),
+        });
+        if *first_contact {
+            self.findings.push(note(
+                "key",
+                format!("leaf {index}: first contact: who held the wire was the unit"),
+            ));
+        }
+    }
+
+    /// After a reset the unit has signed everything that a pin stands for.
+    fn proven(
+        &mut self,
+        index: u64,
+        evidence: &Evidence,
+        agent: Option<([u8; 32], AgentDigestSource)>,
+    ) {
+        let Evidence::Proven {
+            transcript: bytes,
+            authenticator,
+            weak,
+            nonce_random,
+            nonce_checkpoint_digest,
+        } = evidence
+        else {
+            return;
+        };
+        let Some(transcript) = parse_proof_transcript(bytes) else {
+            let words = format!("leaf {index}: expected a proof's transcript, got something else");
+            self.findings.push(broken("proof", words));
+            return;
+        };
+        self.findings
+            .push(signed(index, &transcript, authenticator, *weak));
+        self.fresh(index, &transcript, nonce_random, nonce_checkpoint_digest);
+        self.names_this_run(index, &transcript);
+        self.built_to_plan(index, &transcript, agent);
+    }
+
+    /// The nonce contains a checkpoint of this log from before the proof.
+    fn fresh(
+        &mut self,
+        index: u64,
+        transcript: &ProofTranscript<'_>,
+        random: &[u8; 32],
+        digest: &[u8; 32],
+    ) {
+        let nonce: [u8; 32] = Sha256::digest([*digest, *random].concat()).into();
+        if nonce != *transcript.nonce {
+            let words = format!("leaf {index}: the nonce is not the one that its parts make");
+            self.findings.push(broken("freshness", words));
+            return;
+        }
+        let bound = self
+            .continued
+            .iter()
+            .find(|earlier| earlier.digest == *digest);
+        self.findings.push(match bound {
+            Some(earlier) if earlier.checkpoint.size <= index => holds(
+                "freshness",
+                format!(
+                    "leaf {index}: the challenge contains this log's checkpoint of {} leaves: the proof is not older than that",
+                    earlier.checkpoint.size
+                ),
+            ),
+            Some(earlier) => broken(
+                "freshness",
+                format!(
+                    "leaf {index}: expected a checkpoint from before this leaf in the challenge, got one of {} leaves",
+                    earlier.checkpoint.size
+                ),
+            ),
+            None => broken(
+                "freshness",
+                format!("leaf {index}: the checkpoint in the challenge, {}, is not in this file", hex::encode(digest)),
+            ),
+        });
+    }
+
+    fn names_this_run(&mut self, index: u64, transcript: &ProofTranscript<'_>) {
+        let same = transcript.device_id == self.dossier.device_id.0
+            && transcript.run == self.run.as_bytes();
+        if !same {
+            let words = format!("leaf {index}: the unit signed for another unit or run");
+            self.findings.push(broken("proof", words));
+        }
+    }
+
+    /// Product and order, as they stand in the log, are what the unit vouches for.
+    fn built_to_plan(
+        &mut self,
+        index: u64,
+        transcript: &ProofTranscript<'_>,
+        agent: Option<([u8; 32], AgentDigestSource)>,
+    ) {
+        let product = self.told.iter().find_map(|one| match &one.change {
+            Change::ProductAdded { product, .. } if product.id.as_bytes() == transcript.product => {
+                Some(product)
+            }
+            _ => None,
+        });
+        let order = self.told.iter().find_map(|one| match &one.change {
+            Change::OrderAdded { order, .. } if order.id.as_bytes() == transcript.order => {
+                Some(order)
+            }
+            _ => None,
+        });
+        let (Some(product), Some(order)) = (product, order) else {
+            let words = format!("leaf {index}: the product or the order is not in this file");
+            self.findings.push(broken("product", words));
+            return;
+        };
+        self.findings
+            .push(match product_differs(product, transcript) {
+                None => holds(
+                    "product",
+                    format!(
+                        "leaf {index}: the unit trusts {} at {}, as product {} says",
+                        hex::encode(transcript.cloud_key_fingerprint),
+                        transcript.cloud_address,
+                        product.name
+                    ),
+                ),
+                Some(field) => broken(
+                    "product",
+                    format!(
+                        "leaf {index}: the {field} is not that of product {}",
+                        product.name
+                    ),
+                ),
+            });
+        self.findings
+            .push(agent_finding(index, order, transcript, agent));
+    }
+
+    /// How the run ended, and that a pass has what a pass needs.
+    fn ended(&mut self) {
+        let end = self.told.iter().find_map(|one| match &one.change {
+            Change::RunEnded { run, result, .. } if *run == self.run => Some((one, *result)),
+            _ => None,
+        });
+        let Some((one, result)) = end else {
+            let words = format!("run {} was interrupted: it has no end", self.run);
+            self.findings.push(note("result", words));
+            return;
+        };
+        let at = crate::clock::text(one.leaf.wall_ms);
+        let words = format!(
+            "leaf {}: run {} ended {} at {at}",
+            one.index,
+            self.run,
+            result.name()
+        );
+        let pinned = self.evidence().find_map(|(_, evidence)| match evidence {
+            Evidence::Pinned { fingerprint, .. } => Some(*fingerprint),
+            _ => None,
+        });
+        let proven = self.evidence().find_map(|(_, evidence)| match evidence {
+            Evidence::Proven { transcript, .. } => parse_proof_transcript(transcript),
+            _ => None,
+        });
+        let passes = matches!(result, RunResult::Passed | RunResult::Weak);
+        self.findings.push(match (passes, proven, pinned) {
+            (false, _, _) => note("result", words),
+            (true, Some(proof), Some(key)) if fingerprint(proof.public_key) == key => {
+                holds("result", words)
+            }
+            (true, Some(proof), None) => broken(
+                "result",
+                format!(
+                    "{words}, but key {} was not pinned in it",
+                    hex::encode(fingerprint(proof.public_key))
+                ),
+            ),
+            (true, Some(_), Some(key)) => broken(
+                "result",
+                format!(
+                    "{words}, but the pinned key {} is not the one that was proven",
+                    hex::encode(key)
+                ),
+            ),
+            (true, None, _) => broken("result", format!("{words} without a proof")),
+        });
+    }
+}
+
+fn signed(
+    index: u64,
+    transcript: &ProofTranscript<'_>,
+    authenticator: &[u8],
+    weak: bool,
+) -> Finding {
+    let (algorithm, key) = (transcript.algorithm, transcript.public_key);
+    let shown = hex::encode(fingerprint(key));
+    if weak {
+        return note(
+            "proof",
+            format!(
+                "leaf {index}: weak: a MAC that only the station could check stands for key {shown}"
+            ),
+        );
+    }
+    match signature::verify(algorithm, key, &transcript.digest(), authenticator) {
+        Ok(()) => holds(
+            "proof",
+            format!("leaf {index}: key {shown} signed everything that its pin stands for"),
+        ),
+        Err(error) => broken("proof", format!("leaf {index}: key {shown}: {error}")),
+    }
+}
+
+/// The first field in which the unit's word and the product differ.
+fn product_differs(product: &Product, transcript: &ProofTranscript<'_>) -> Option<&'static str> {
+    let fields = [
+        (
+            "cloud key",
+            product.cloud_key_fingerprint() == *transcript.cloud_key_fingerprint,
+        ),
+        (
+            "cloud address",
+            product.cloud_address == transcript.cloud_address,
+        ),
+        ("chip", product.platform == transcript.platform),
+        ("key policy", product.key_policy == transcript.key_policy),
+        ("algorithm", product.algorithm == transcript.algorithm),
+        ("lock policy", product.lock_policy == transcript.lock_policy),
+    ];
+    fields
+        .into_iter()
+        .find_map(|(name, same)| (!same).then_some(name))
+}
+
+fn agent_finding(
+    index: u64,
+    order: &Order,
+    transcript: &ProofTranscript<'_>,
+    agent: Option<([u8; 32], AgentDigestSource)>,
+) -> Finding {
+    let digest = hex::encode(transcript.agent_digest);
+    if *transcript.agent_digest != order.agent_digest {
+        return broken(
+            "agent",
+            format!(
+                "leaf {index}: expected the agent of order {}, {}, got {digest}",
+                order.name,
+                hex::encode(order.agent_digest)
+            ),
+        );
+    }
+    match agent {
+        Some((seen, AgentDigestSource::Measured)) if seen == order.agent_digest => holds(
+            "agent",
+            format!("leaf {index}: agent {digest}, read back over the probe"),
+        ),
+        _ => note(
+            "agent",
+            format!("leaf {index}: agent {digest}, as the unit says itself"),
+        ),
+    }
+}
+
+/// What the registry said: its proofs are verified again, the rest is its word.
+fn registry(dossier: &Dossier, told: &[Told<'_>], findings: &mut Vec<Finding>) {
+    let Some(record) = &dossier.registry else {
+        let words = "the registry was not asked: whether the cloud trusts the unit is not shown";
+        findings.push(note("registry", words));
+        return;
+    };
+    for proof in &record.proofs {
+        findings.push(registry_proof(dossier, proof));
+    }
+    let Some(active) = record.pins.iter().find(|pin| pin.is_active()) else {
+        findings.push(note("registry", "it has no active pin of this unit"));
+        return;
+    };
+    let pinned = told.iter().any(|one| {
+        matches!(&one.change, Change::StepDone { evidence, .. }
+            if matches!(**evidence, Evidence::Pinned { fingerprint, .. } if fingerprint == active.fingerprint))
+    });
+    let key = hex::encode(active.fingerprint);
+    let device = active.device_id == dossier.device_id
+        && fingerprint(&active.public_key) == active.fingerprint;
+    findings.push(if !device {
+        broken(
+            "registry",
+            format!("the pin of key {key} is not one of this unit"),
+        )
+    } else if pinned {
+        holds(
+            "registry",
+            format!("it trusts key {key}, as the log says; this is its word"),
+        )
+    } else {
+        broken(
+            "registry",
+            format!("it trusts key {key}, of which this log knows nothing"),
+        )
+    });
+}
+
+fn registry_proof(dossier: &Dossier, proof: &Proof) -> Finding {
+    let key = hex::encode(proof.fingerprint());
+    if proof.device_id != dossier.device_id {
+        return broken(
+            "registry",
+            format!("the proof of key {key} is another unit's"),
+        );
+    }
+    if proof.weak {
+        return note(
+            "registry",
+            format!("it accepted a weak proof of key {key}: a MAC"),
+        );
+    }
+    let digest = proof.transcript().digest();
+    let (algorithm, public_key) = (proof.algorithm.0, &proof.public_key);
+    match signature::verify(algorithm, public_key, &digest, &proof.authenticator) {
+        Ok(()) => holds(
+            "registry",
+            format!("the proof of key {key} that it accepted verifies again"),
+        ),
+        Err(error) => broken("registry", format!("the proof of key {key}: {error}")),
+    }
+}
