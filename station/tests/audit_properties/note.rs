@@ -247,7 +247,7 @@ fn what_a_note_must_not_have_is_refused() {
         assert!(SignedNote::parse(&note).is_err(), "{line:?}");
         assert!(Note::from_bytes(note.as_bytes()).is_err(), "{line:?}");
     }
-    for name in ["a\u{a0}b", "a\u{7}b", "a\u{7f}b"] {
+    for name in ["a\u{a0}b", "a\u{7}b"] {
         assert!(KEY.0.verifier_key(name).is_err(), "{name:?}");
     }
 }
