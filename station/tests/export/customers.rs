@@ -2,7 +2,7 @@
 
 use keyline_station::export::{Filter, Rows};
 use keyline_station::journal::Journal;
-use keyline_station::record::{Change, FailureCode, RunResult, Step};
+use keyline_station::record::{Change, FailureCode, Product, RunResult, Step};
 use serde_json::Value;
 
 use crate::factory::{column, factory, files_with, rows};
@@ -77,8 +77,10 @@ impl Two {
         let home = Home::new();
         let journal = home.open().await;
         let acme = product("sensor");
-        let mut zenith = product("gateway");
-        zenith.customer = "zenith".to_owned();
+        let zenith = Product {
+            customer: "zenith".to_owned(),
+            ..product("gateway")
+        };
         let (first, second) = (order("WO-A", acme.id, 9), order("WO-Z", zenith.id, 9));
         let (a, z) = (first.id, second.id);
         journal

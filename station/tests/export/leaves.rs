@@ -2,6 +2,7 @@
 
 use keyline_station::audit::{Checkpoint, Frontier, Leaf, commitment, leaf_hash};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::factory::{column, export, factory, log_key, read_jsonl, rows};
 use crate::reader;
@@ -64,7 +65,6 @@ fn an_export_is_a_leaf_of_its_own() {
     assert_eq!(body["filter"], "rows=units formats=csv customer=acme");
     assert!(body["sealed_to"].is_null());
     let manifest = std::fs::read(station.directory().join("first/manifest.txt")).unwrap();
-    use sha2::{Digest as _, Sha256};
     assert_eq!(body["digest"], hex::encode(Sha256::digest(manifest)));
     // The second export is not in its own data: that was read before.
     let exports = column(&log, "kind");

@@ -110,7 +110,7 @@ fn parts_of_two_exports_do_not_make_one() {
     let other = CheckpointSigner::File(signer)
         .verifier_key("station-1")
         .unwrap();
-    let strange = verify(&first, &[other.clone()]).unwrap_err();
+    let strange = verify(&first, std::slice::from_ref(&other)).unwrap_err();
     assert!(matches!(
         strange,
         VerifyError::Note {
