@@ -45,9 +45,9 @@ pub(super) const fn column(name: &'static str, kind: ColumnKind) -> Column {
     Column { name, kind }
 }
 
-/// A text cell.
-pub(super) fn text(text: impl Into<String>) -> Cell {
-    Some(Value::Text(text.into()))
+/// A text.
+pub(super) fn text(text: impl Into<String>) -> Value {
+    Value::Text(text.into())
 }
 
 /// A moment as RFC 3339 in UTC, to the millisecond; as plain milliseconds where it is no date of four digits.

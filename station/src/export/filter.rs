@@ -99,10 +99,8 @@ pub fn parse_time(text: &str) -> Result<u64, String> {
         .or_else(|_| Date::parse(text, DATE).map(|date| date.midnight().assume_utc()))
         .map_err(|_| refuse())?;
     // A moment between two milliseconds counts as the later one, so that what is before it stays before it.
-    let nanoseconds = at.unix_timestamp_nanos();
-    u64::try_from(nanoseconds)
-        .map(|nanoseconds| nanoseconds.div_ceil(1_000_000))
-        .map_err(|_| refuse())
+    let nanoseconds = u128::try_from(at.unix_timestamp_nanos()).map_err(|_| refuse())?;
+    u64::try_from(nanoseconds.div_ceil(1_000_000)).map_err(|_| refuse())
 }
 
 #[cfg(test)]
@@ -118,6 +116,7 @@ mod tests {
             ("2023-11-14T22:13:20.123Z", 1_700_000_000_123),
             ("2023-11-14T22:13:20.1230001Z", 1_700_000_000_124),
             ("2023-11-15T00:13:20+02:00", 1_700_000_000_000),
+            ("9999-12-31", 253_402_214_400_000),
         ] {
             assert_eq!(parse_time(text), Ok(expected), "{text}");
         }

@@ -65,7 +65,7 @@ pub(super) struct DataFile {
 }
 
 enum Writer {
-    Csv(CsvFile),
+    Csv(Box<CsvFile>),
     Jsonl(JsonlFile),
     Parquet(Box<ParquetFile>),
 }
@@ -95,7 +95,7 @@ impl DataFile {
         let over = file.over();
         let writer: Result<Writer, LibraryError> = match format {
             Format::Csv => CsvFile::begin(columns, file)
-                .map(Writer::Csv)
+                .map(|file| Writer::Csv(Box::new(file)))
                 .map_err(Into::into),
             Format::Jsonl => Ok(Writer::Jsonl(JsonlFile::begin(columns, file))),
             Format::Parquet => ParquetFile::begin(columns, file)

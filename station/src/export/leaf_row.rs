@@ -174,12 +174,12 @@ fn row(
         Some(Value::Number(record.index)),
         Some(Value::Time(leaf.wall_ms)),
         Some(Value::Number(leaf.wall_ms)),
-        text(leaf.kind),
-        leaf.run.and_then(|run| text(run.to_string())),
-        leaf.device_id.and_then(|id| text(id.0.to_string())),
+        Some(text(leaf.kind)),
+        leaf.run.map(|run| text(run.to_string())),
+        leaf.device_id.map(|id| text(id.0.to_string())),
         Some(Value::Bytes(record.leaf.clone())),
         shown.then(|| Value::Bytes(opening.salt.to_vec())),
         shown.then_some(Value::Text(opening.body)),
-        withheld.and_then(text),
+        withheld.map(text),
     ]
 }

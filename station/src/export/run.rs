@@ -66,6 +66,7 @@ pub struct Exported {
 /// [`ExportError`]. Nothing was handed out then; where it happens after the export was journalled (a directory that filled up in the
 /// meantime), the log has a leaf for data that never left.
 pub async fn export(job: &ExportJob<'_>, options: &ExportOptions) -> Result<Exported, ExportError> {
+    check(options)?;
     let place = Place::begin(&options.out)?;
     let Some(recipient) = &options.seal_to else {
         let prepared = prepare(job, options, place.path(), u64::MAX).await?;
@@ -92,6 +93,26 @@ pub async fn export(job: &ExportJob<'_>, options: &ExportOptions) -> Result<Expo
     )?;
     clear.close().map_err(failed(job.home, "cleared"))?;
     conclude(job, options, prepared, place).await
+}
+
+/// What the command line sees to, and a request that came through the socket may not.
+fn check(options: &ExportOptions) -> Result<(), ExportError> {
+    let mut formats = options.formats.clone();
+    formats.sort_unstable();
+    formats.dedup();
+    if formats.is_empty() || formats.len() < options.formats.len() {
+        return Err(ExportError::Filter {
+            expected: "one format or more, each once",
+            got: format!("{:?}", options.formats),
+        });
+    }
+    if !options.out.is_absolute() {
+        return Err(ExportError::Filter {
+            expected: "an absolute path for the directory",
+            got: options.out.display().to_string(),
+        });
+    }
+    Ok(())
 }
 
 /// Removes from a home what a sealed export left there in the clear when its process was killed. Only whoever owns the home may do

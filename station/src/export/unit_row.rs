@@ -6,7 +6,7 @@ use super::column::{Cell, Column, ColumnKind, Value, column, text};
 use super::proven;
 use super::selection::Selection;
 use crate::journal::{LoggedChange, UnitRecord, UnitRun};
-use crate::record::{AgentDigestSource, Change, Evidence, ProtectionStrength, Step};
+use crate::record::{AgentDigestSource, Change, Evidence, ProtectionStrength, RunResult, Step};
 
 /// The columns of an export of units. New ones are added at the end.
 pub const COLUMNS: &[Column] = &[
@@ -175,7 +175,7 @@ pub(super) fn row(record: &UnitRecord, selection: &Selection) -> Vec<Cell> {
     let started = run.map(|run| run.started_at_ms);
     let ended = run.and_then(|run| run.ended_at_ms);
     let failure = run.and_then(|run| run.failure.as_ref());
-    let named = |name: Option<&'static str>| name.and_then(text);
+    let named = |name: Option<&'static str>| name.map(text);
     let key_policy = facts
         .key_policy
         .or_else(|| product.map(|product| product.key_policy));
@@ -183,16 +183,16 @@ pub(super) fn row(record: &UnitRecord, selection: &Selection) -> Vec<Cell> {
         .lock_policy
         .or_else(|| product.map(|product| product.lock_policy));
     vec![
-        text(unit.device_id.0.to_string()),
+        Some(text(unit.device_id.0.to_string())),
         unit.serial.clone().map(Value::Text),
-        unit.order.and_then(|id| text(id.to_string())),
-        order.and_then(|(order, _)| text(&order.name)),
-        unit.product.and_then(|id| text(id.to_string())),
-        product.and_then(|product| text(&product.name)),
-        product.and_then(|product| text(&product.customer)),
-        text(unit.state.name()),
-        named(run.and_then(|run| run.result).map(|result| result.name())),
-        run.and_then(|run| text(run.id.to_string())),
+        unit.order.map(|id| text(id.to_string())),
+        order.map(|(order, _)| text(&order.name)),
+        unit.product.map(|id| text(id.to_string())),
+        product.map(|product| text(&product.name)),
+        product.map(|product| text(&product.customer)),
+        Some(text(unit.state.name())),
+        named(run.and_then(|run| run.result).map(RunResult::name)),
+        run.map(|run| text(run.id.to_string())),
         run.map(|run| Value::Number(run.slot.into())),
         facts.operator.map(Value::Text),
         started.map(Value::Time),
