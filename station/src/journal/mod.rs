@@ -9,6 +9,7 @@
 //! is refused never reaches the database.
 
 mod clock;
+mod compare;
 mod error;
 mod idempotency;
 mod model;
@@ -17,9 +18,12 @@ mod prefetch;
 mod prepared;
 mod question;
 mod reader;
+mod replay;
+mod replayed;
 mod request;
 mod row;
 mod rules;
+mod snapshot;
 mod state;
 mod store;
 mod unit_rules;
@@ -39,6 +43,11 @@ pub use model::{
     UnitFilter,
 };
 pub use reader::JournalReader;
+
+pub(crate) use compare::{Difference, TABLES};
+pub(crate) use replay::{Logged, Refused, Replay};
+pub(crate) use replayed::{KeyFact, KeyLeaf, Replayed, ReplayedUnit};
+pub(crate) use snapshot::{Snapshot, StoredEntry, StoredHead};
 
 use crate::audit::{CheckpointSigner, VerifierKey};
 use crate::record::Change;

@@ -16,7 +16,6 @@ pub(super) fn apply(view: &mut View<'_>, change: &Change) -> Result<(), JournalE
     match change {
         // The operator's row comes beside the change, because its name must not be in the log.
         Change::HomeInitialised { .. }
-        | Change::Started { .. }
         | Change::Stopped
         | Change::OperatorAdded { .. }
         | Change::CloneAlarm { .. }
@@ -30,6 +29,11 @@ pub(super) fn apply(view: &mut View<'_>, change: &Change) -> Result<(), JournalE
         | Change::SigningResumed { .. }
         | Change::Exported { .. }
         | Change::StationReplaced { .. } => Ok(()),
+        // Whoever conducted these runs is gone.
+        Change::Started { .. } => {
+            interrupt_runs(view);
+            Ok(())
+        }
         Change::ProductAdded { product, .. } => add_product(view, product),
         Change::ProductRetired { product, .. } => retire_product(view, *product),
         Change::OrderAdded { order, .. } => add_order(view, order),
@@ -172,6 +176,21 @@ fn start_run(
     };
     view.draft.runs.insert(run, row);
     Ok(())
+}
+
+/// Any run that is open may have been left where it was: another one may take its unit over.
+fn interrupt_runs(view: &mut View<'_>) {
+    let open = view.base.runs.iter().chain(view.draft.runs.iter());
+    let open: Vec<_> = open
+        .filter(|(_, run)| run.live && run.end.is_none())
+        .map(|(id, _)| *id)
+        .collect();
+    for id in open {
+        if let Some(mut run) = view.run(id).filter(|run| run.end.is_none()).cloned() {
+            run.live = false;
+            view.draft.runs.insert(id, run);
+        }
+    }
 }
 
 fn intend(

@@ -21,7 +21,6 @@ use super::state::{Dirty, Layer};
 use super::store::{self, Entries};
 use super::view::View;
 use crate::audit::{Checkpoint, CheckpointSigner, Frontier, Leaf, VerifierKey, leaf_hash};
-use crate::record::Change;
 
 /// How many requests one transaction takes at most: enough for every slot of the widest line, few enough to keep latency flat.
 pub(super) const BATCH_MAX: usize = 512;
@@ -284,13 +283,8 @@ impl Leaves {
             frontier.append(leaf_hash(&leaf));
             self.entries
                 .push(run, &leaf, &prepared.salt, &prepared.body);
-            if let Change::UnitQuarantined { device_id, .. }
-            | Change::CloneAlarm { device_id, .. }
-            | Change::UnitReleased { device_id, .. }
-            | Change::UnitScrapped { device_id, .. } = &prepared.change
-            {
-                self.entries.push_event(kind, *device_id, run);
-            }
+            self.entries
+                .push_event_of(frontier.size() - 1, &prepared.change);
         }
     }
 }
