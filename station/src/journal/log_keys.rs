@@ -44,16 +44,25 @@ async fn adopt(
             "another",
         )
     })?;
-    sqlx::query("INSERT INTO log_key (key) VALUES (?1)")
-        .bind(key.to_string())
-        .execute(connection)
-        .await
-        .map_err(database("writing down the log's key"))?;
+    begin(connection, key).await?;
     Ok(LogKey {
         key: key.clone(),
         added_at: None,
         retired_at: None,
     })
+}
+
+/// Writes down the key that the log begins with.
+pub(super) async fn begin(
+    connection: &mut SqliteConnection,
+    key: &VerifierKey,
+) -> Result<(), JournalError> {
+    sqlx::query("INSERT INTO log_key (key) VALUES (?1)")
+        .bind(key.to_string())
+        .execute(connection)
+        .await
+        .map_err(database("writing down the log's key"))?;
+    Ok(())
 }
 
 /// Refuses a configuration that lacks a key in force: its checkpoints would break what auditors rely on.

@@ -9,6 +9,7 @@
 //! is refused never reaches the database.
 
 mod clock;
+mod compare;
 mod conducted;
 mod error;
 mod export;
@@ -21,9 +22,12 @@ mod prefetch;
 mod prepared;
 mod question;
 mod reader;
+mod replay;
+mod replayed;
 mod request;
 mod row;
 mod rules;
+mod snapshot;
 mod state;
 mod store;
 mod unit_rules;
@@ -54,7 +58,12 @@ pub use reader::JournalReader;
 
 use crate::audit::{CheckpointSigners, VerifierKey};
 use crate::record::{Change, RunId};
+pub(crate) use compare::{Difference, TABLES};
 use conducted::Conducted;
+pub(crate) use replay::{Logged, Refused, Replay};
+pub(crate) use replayed::{KeyFact, KeyLeaf, Replayed, ReplayedUnit};
+pub(crate) use snapshot::{Snapshot, StoredEntry, StoredHead};
+
 use prepared::Prepared;
 use request::{CommitRequest, Reply, Request};
 use witnessing::WitnessWord;

@@ -87,7 +87,7 @@ pub(super) async fn open(
 }
 
 /// Brings the schema up to date. A newer schema is left alone, as long as it says that this software may write.
-async fn migrate(connection: &mut SqliteConnection) -> Result<(), JournalError> {
+pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), JournalError> {
     let mut migrator = Migrator {
         migrations: MIGRATIONS.migrations.clone(),
         ..Migrator::DEFAULT

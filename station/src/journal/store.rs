@@ -11,7 +11,7 @@ use super::error::database;
 use super::row::{signed, to_json};
 use super::state::{Dirty, Layer, OpenRun, UnitRow};
 use crate::audit::Frontier;
-use crate::record::{DeviceIdText, RunId, RunResult, Step, UnitState};
+use crate::record::{Change, RunId, RunResult, Step, UnitState};
 
 /// The statements of a batch. Products and orders stand before the runs that refer to them.
 ///
@@ -107,17 +107,18 @@ impl Entries {
         self.bodies.extend_from_slice(body.as_bytes());
     }
 
-    /// Adds something that befell a unit, told by the entry that was added last.
-    pub(super) fn push_event(
-        &mut self,
-        kind: &'static str,
-        device_id: DeviceIdText,
-        run: Option<RunId>,
-    ) {
-        let index = self.first + self.cuts.len() as u64 - 1;
-        let run = run.map(|run| run.to_string());
-        self.events
-            .push((index, kind, device_id.0.to_string(), run));
+    /// Adds what the entry at `index` says that befell a unit, if it does.
+    pub(super) fn push_event_of(&mut self, index: u64, change: &Change) {
+        if let Change::UnitQuarantined { device_id, .. }
+        | Change::CloneAlarm { device_id, .. }
+        | Change::UnitReleased { device_id, .. }
+        | Change::UnitScrapped { device_id, .. }
+        | Change::PinRevoked { device_id, .. } = change
+        {
+            let run = change.run().map(|run| run.to_string());
+            let device_id = device_id.0.to_string();
+            self.events.push((index, change.kind(), device_id, run));
+        }
     }
 }
 

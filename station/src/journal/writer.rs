@@ -422,14 +422,8 @@ impl Leaves {
             frontier.append(leaf_hash(&leaf));
             self.entries
                 .push(run, &leaf, &prepared.salt, &prepared.body);
-            if let Change::UnitQuarantined { device_id, .. }
-            | Change::CloneAlarm { device_id, .. }
-            | Change::UnitReleased { device_id, .. }
-            | Change::UnitScrapped { device_id, .. }
-            | Change::PinRevoked { device_id, .. } = &prepared.change
-            {
-                self.entries.push_event(kind, *device_id, run);
-            }
+            self.entries
+                .push_event_of(frontier.size() - 1, &prepared.change);
         }
     }
 }

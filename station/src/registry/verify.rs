@@ -11,7 +11,7 @@ use crate::record::{Claim, Proof};
 const TRANSCRIPT_CAPACITY: usize = 1_024;
 
 /// Checks that the private key of the claimed public key signed the claim.
-pub(super) fn claim(claim: &Claim) -> Result<(), RegistryError> {
+pub(crate) fn claim(claim: &Claim) -> Result<(), RegistryError> {
     let public_key = key::parse(claim.algorithm.0, &claim.public_key)?;
     let mut transcript = Vec::with_capacity(TRANSCRIPT_CAPACITY);
     claim
@@ -27,7 +27,7 @@ pub(super) fn claim(claim: &Claim) -> Result<(), RegistryError> {
 
 /// Checks the nonce's form and the signature. That the key is the claimed one is checked when the claim is read: the fingerprint, the
 /// bytes and the algorithm must be the claim's, so that a key which only stands in the proof never counts.
-pub(super) fn proof(proof: &Proof) -> Result<(), RegistryError> {
+pub(crate) fn proof(proof: &Proof) -> Result<(), RegistryError> {
     let algorithm = proof.algorithm.0;
     let public_key = key::parse(algorithm, &proof.public_key)?;
     let mut nonce = Sha256::new();

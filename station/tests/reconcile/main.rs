@@ -1,0 +1,20 @@
+//! Deep verification: a station with everything that happens on a line has no violation, and each tampering is found, with words that
+//! say what and where.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't go on fails"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod evidence;
+mod forged;
+mod rolled_back;
+mod story;
+mod tables;
+mod verify;
+mod whole;
+mod wrong_registry;

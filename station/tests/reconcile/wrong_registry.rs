@@ -1,0 +1,78 @@
+//! Somebody has been at the registry.
+
+use keyline_station::reconcile::Code;
+
+use crate::story::told;
+use crate::verify::verify;
+
+/// The device of a unit that passed and was left alone.
+const DEVICE: &str = "(SELECT device_id FROM pin JOIN proof USING (device_id, fingerprint) WHERE state = 'active' ORDER BY device_id LIMIT 1)";
+
+fn tamperings() -> Vec<(String, Code, &'static str)> {
+    let of_device = |sql: &str| sql.replace("DEVICE", DEVICE);
+    vec![
+        (of_device("DELETE FROM pin WHERE device_id = DEVICE"), Code::PinMissing, "no pin of it"),
+        (of_device("UPDATE pin SET state = 'superseded' WHERE device_id = DEVICE AND state = 'active'"), Code::PinMissing, "the registry has it as superseded"),
+        (of_device("UPDATE pin SET state = 'revoked' WHERE device_id = DEVICE AND state = 'active'"), Code::PinMissing, "its history has no revocation"),
+        (of_device("UPDATE pin SET weak = 1 WHERE device_id = DEVICE"), Code::PinWeakDiffers, "the registry has one by a MAC"),
+        (
+            "UPDATE pin SET fingerprint = (SELECT other.fingerprint FROM pin AS other WHERE other.state = 'active' AND other.device_id <> pin.device_id) WHERE state = 'active'".to_owned(),
+            Code::PinDiffers,
+            "the registry trusts",
+        ),
+        ("UPDATE pin SET state = 'active' WHERE state = 'pending'".to_owned(), Code::PinWithoutProof, "no proof of it"),
+        ("DELETE FROM proof".to_owned(), Code::PinWithoutProof, "no proof of it"),
+        (of_device("DELETE FROM key_claim WHERE device_id = DEVICE"), Code::ClaimMissing, "the registry has no claim of it"),
+        ("UPDATE key_claim SET signature = challenge".to_owned(), Code::RegistryClaimInvalid, "is not by the claimed key"),
+        ("UPDATE key_claim SET public_key = (SELECT public_key FROM key_claim LIMIT 1)".to_owned(), Code::RegistryClaimInvalid, "expected the public key of this fingerprint"),
+        ("UPDATE proof SET record = replace(record, 'cloud.example', 'evil.example')".to_owned(), Code::RegistryProofInvalid, "does not verify"),
+        ("UPDATE proof SET record = 'nothing'".to_owned(), Code::RegistryProofInvalid, "bytes that are none"),
+        ("UPDATE proof SET record = (SELECT record FROM proof LIMIT 1)".to_owned(), Code::RegistryProofDiffers, "expected a proof of this unit"),
+        (
+            "INSERT INTO key_claim SELECT randomblob(32), randomblob(12), algorithm, made, public_key, challenge, signature, station, customer, product, work_order, run, rework, claimed_at_ms FROM key_claim LIMIT 1; \
+             INSERT INTO pin SELECT device_id, fingerprint, 'active', 0, 1 FROM key_claim WHERE fingerprint NOT IN (SELECT fingerprint FROM pin)".to_owned(),
+            Code::ClaimNotInLog,
+            "the log says nothing of this key",
+        ),
+        ("INSERT INTO alarm SELECT zeroblob(16), 'device-has-another-key', device_id, fingerprint, NULL, NULL, station, randomblob(16), 1 FROM key_claim LIMIT 1".to_owned(), Code::AlarmNotInLog, "the log has no such run"),
+        ("UPDATE log SET station = zeroblob(16)".to_owned(), Code::OriginOfAnother, "that of station 00000000000000000000000000000000"),
+        ("UPDATE log_checkpoint SET root = zeroblob(32)".to_owned(), Code::ForeignCheckpointNotSigned, "its row says"),
+        ("UPDATE log_checkpoint SET note = replace(note, 'line-1', 'line-2')".to_owned(), Code::ForeignCheckpointNotSigned, "expected a signature by a key of this log"),
+        ("UPDATE key_claim SET algorithm = 'rot13'".to_owned(), Code::RegistryUnreadable, "rot13"),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_tampering_with_the_registry_is_found_by_its_code() {
+    let station = tokio::task::spawn_blocking(told).await.unwrap();
+    for (sql, code, words) in tamperings() {
+        let copy = station.copy();
+        copy.tamper("registry.db", &sql).await;
+        let found = verify(&copy).await;
+        let told = found.all(code);
+        assert!(
+            told.iter().any(|finding| finding.message.contains(words)),
+            "{sql}: expected {} with \"{words}\", found {:#?}",
+            code.name(),
+            found.violations()
+        );
+        assert!(found.report.violations > 0, "{sql}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_did_to_the_station_s_keys_is_a_gap_with_their_words() {
+    let station = tokio::task::spawn_blocking(told).await.unwrap();
+    let registry = station.registry().await;
+    let device = crate::common::unit(keyline_protocol::identity::Platform::Nrf51822, 3).device_id();
+    let device = keyline_station::record::DeviceIdText(device);
+    registry
+        .revoke(device, "stolen from the lorry", "security")
+        .await
+        .unwrap();
+    registry.close().await;
+    let found = verify(&station).await;
+    assert!(found.violations().is_empty(), "{:#?}", found.violations());
+    found.expect(Code::RevokedElsewhere, "by operator security");
+    found.expect(Code::RevokedElsewhere, "stolen from the lorry");
+}
