@@ -17,6 +17,7 @@ use crate::journal::JournalError;
 use crate::line::LineError;
 use crate::link::ImageError;
 use crate::operator::OperatorError;
+use crate::reconcile::ReconcileError;
 use crate::record::{Failure, FailureCode};
 use crate::registry::RegistryError;
 use crate::seal::RecipientError;
@@ -129,6 +130,9 @@ pub enum CommandError {
     /// A unit's dossier can't be made.
     #[error("the dossier could not be made")]
     Dossier(#[from] DossierError),
+    /// The station can't be verified.
+    #[error("the station could not be verified")]
+    Reconcile(#[from] ReconcileError),
     /// Checkpoints can't be cosigned.
     #[error("the log's checkpoint could not be shown to its witnesses")]
     Cosign(#[from] CosignError),
@@ -206,7 +210,7 @@ impl CommandError {
             Self::Image(_) | Self::Socket(_) | Self::NotReady { .. } | Self::System { .. } => {
                 ExitCode::NotReady
             }
-            Self::Dossier(_) | Self::Cosign(_) => ExitCode::AuditRefused,
+            Self::Dossier(_) | Self::Cosign(_) | Self::Reconcile(_) => ExitCode::AuditRefused,
             Self::PermitMissing { .. } => ExitCode::NotAllowed,
             Self::Order(failure) if matches!(failure.code, FailureCode::OrderClosed) => {
                 ExitCode::Usage
@@ -243,6 +247,7 @@ impl CommandError {
             Self::Output { .. } => "output",
             Self::Dossier(_) => "dossier",
             Self::Cosign(_) => "cosign",
+            Self::Reconcile(_) => "reconcile",
             Self::Socket(_) => "socket",
             Self::Witness(error) => error.code(),
             Self::Order(failure) | Self::Line(LineError::NotReady(failure)) => failure.code.name(),
@@ -291,6 +296,7 @@ impl CommandError {
                 "Look at what there is: `keyline unit list`."
             }
             Self::Dossier(_) => "Run `keyline audit verify --deep`.",
+            Self::Reconcile(_) => "Keep the home as it is, and have a copy of its journal looked at.",
             Self::Cosign(_) => "Run `keyline doctor`: it names the witnesses that do not answer.",
             Self::Socket(error) => error.next(),
             Self::Witness(error) => error.next(),

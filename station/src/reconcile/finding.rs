@@ -57,6 +57,29 @@ pub struct Report {
     pub root: Option<Hash>,
 }
 
+impl Report {
+    /// Whether nothing is wrong. Gaps may be left: what is open, and what could not be checked.
+    #[must_use]
+    pub const fn holds(&self) -> bool {
+        self.violations == 0
+    }
+
+    /// What it came to, in a sentence.
+    #[must_use]
+    pub fn words(&self) -> String {
+        format!(
+            "{} leaves under {} checkpoints, {} units, {} keys in the registry: {} violations, {} gaps, {} explained",
+            self.leaves,
+            self.checkpoints,
+            self.units,
+            self.claims,
+            self.violations,
+            self.gaps,
+            self.explained
+        )
+    }
+}
+
 mod hex_root {
     use serde::Serializer;
 

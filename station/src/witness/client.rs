@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use reqwest::{Client, Response, StatusCode, header, redirect};
+use sha2::{Digest as _, Sha256};
 
 use super::request::decimal;
 use super::{AddCheckpoint, SIZE_CONTENT_TYPE};
@@ -26,7 +27,7 @@ const WORDS_MAX: usize = 200;
 pub struct WitnessClient {
     client: Client,
     key: WitnessKey,
-    url: String,
+    prefix: String,
 }
 
 /// Why a witness gave no cosignature. The witness's words are shown, cut to 200 characters, and trusted for nothing.
@@ -177,7 +178,7 @@ impl WitnessClient {
         Ok(Self {
             client,
             key,
-            url: format!("{}/add-checkpoint", config.url.trim_end_matches('/')),
+            prefix: config.url.trim_end_matches('/').to_owned(),
         })
     }
 
@@ -205,7 +206,7 @@ impl WitnessClient {
         };
         let response = self
             .client
-            .post(&self.url)
+            .post(format!("{}/add-checkpoint", self.prefix))
             .header(header::CONTENT_TYPE, "text/plain; charset=utf-8")
             .body(request.to_string())
             .send()
@@ -221,6 +222,34 @@ impl WitnessClient {
             StatusCode::OK => self.cosignature(note, &answer),
             StatusCode::CONFLICT if is_size => self.conflict(old_size, &answer),
             status => Err(self.refused(status, &answer)),
+        }
+    }
+
+    /// The latest checkpoint of a log that the witness has cosigned, with its cosignature, verified; `None` where it has cosigned none.
+    /// That the log signed it is the caller's to check.
+    ///
+    /// # Errors
+    /// [`WitnessError`], after 10 s at most.
+    pub async fn latest_checkpoint(&self, origin: &str) -> Result<Option<String>, WitnessError> {
+        let log = hex::encode(Sha256::digest(origin));
+        let response = self
+            .client
+            .get(format!("{}/{log}/checkpoint", self.prefix))
+            .send()
+            .await
+            .map_err(|source| self.unreachable(source))?;
+        let status = response.status();
+        let note = self.read(response).await?;
+        match status {
+            StatusCode::OK => {
+                let read = SignedNote::parse(&note).and_then(|read| self.key.verify(&read));
+                read.map_err(|error| {
+                    self.bad_answer("a checkpoint that it has cosigned", error.to_string())
+                })?;
+                Ok(Some(note))
+            }
+            StatusCode::NOT_FOUND => Ok(None),
+            status => Err(self.refused(status, &note)),
         }
     }
 
@@ -275,7 +304,7 @@ impl WitnessClient {
             StatusCode::UNPROCESSABLE_ENTITY => WitnessError::Inconsistent { witness, words },
             StatusCode::NOT_FOUND => WitnessError::UnknownLog {
                 witness,
-                url: self.url.clone(),
+                url: self.prefix.clone(),
                 words,
             },
             StatusCode::FORBIDDEN => WitnessError::LogKeyRefused { witness, words },
@@ -291,7 +320,7 @@ impl WitnessClient {
     fn unreachable(&self, source: reqwest::Error) -> WitnessError {
         WitnessError::Unreachable {
             witness: self.key.name().to_owned(),
-            url: self.url.clone(),
+            url: self.prefix.clone(),
             // The URL is in the message already.
             source: source.without_url(),
         }

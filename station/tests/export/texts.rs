@@ -37,7 +37,7 @@ pub(crate) async fn export_in_process(
         seal_to: None,
     };
     let exported = export(&job, &options).await.unwrap();
-    let verified = verify(out, &[journal.verifier_key().clone()]).unwrap();
+    let verified = verify(out, &journal.verifier_keys()).unwrap();
     assert_eq!(verified.manifest, exported.manifest);
     assert_eq!(verified.manifest_digest, exported.manifest_digest);
     read_jsonl(&out.join(format!("{}.jsonl", rows.name())))

@@ -1,22 +1,146 @@
-//! `keyline audit verify --deep`.
+//! `keyline audit verify --deep`: the whole station, held against itself, the registry and the witnesses.
 
 use super::super::CommandError;
 use super::open::OpenLog;
-use crate::audit::TrustPolicy;
-use crate::event::{Event, EventSink};
+use crate::audit::{TrustPolicy, VerifierKey};
+use crate::error_text::chain;
+use crate::event::{CheckResult, CheckState, Event, EventSink, VerdictView};
 use crate::exit::ExitCode;
+use crate::reconcile::{self, Finding, Inputs, KnownCheckpoint, Scope, Severity};
+use crate::witness::WitnessClient;
 
-/// Recomputes the whole log.
+/// Verifies everything and tells each finding as it is found.
 pub(super) async fn run(
     log: &OpenLog,
     policy: Option<&TrustPolicy>,
-    _offline: bool,
+    offline: bool,
     sink: &dyn EventSink,
 ) -> Result<ExitCode, CommandError> {
-    let keys = policy.map_or_else(|| log.keys.clone(), TrustPolicy::log_keys);
-    let leaves = log.journal.verify_log(&keys).await?;
-    sink.emit(Event::Notice {
-        message: format!("{leaves} leaves verified"),
+    let origin = &log.config.station.name;
+    let keys = trusted(log, policy, origin, sink).await?;
+    let mut outside = Outside::default();
+    let registry = if offline {
+        outside.left_out("the registry and the witnesses were left out, as was asked for");
+        None
+    } else {
+        outside.ask_witnesses(log, origin).await;
+        match log.registry().await {
+            Ok(registry) => Some(registry),
+            Err(words) => {
+                outside.left_out(&format!("the registry was not asked: {words}"));
+                None
+            }
+        }
+    };
+    for check in outside.checks {
+        sink.emit(Event::Check(check));
+    }
+    let inputs = Inputs {
+        journal: &log.journal,
+        keys: &keys,
+        origin,
+        station: log.config.station.id,
+        registry: registry.as_ref(),
+        known: &outside.known,
+        scope: Scope::Everything,
+        scratch: None,
+    };
+    let report = reconcile::deep(inputs, &mut |finding| {
+        sink.emit(Event::Check(check(finding)));
+    })
+    .await;
+    if let Some(registry) = registry {
+        registry.close().await;
+    }
+    let report = report?;
+    let holds = report.holds();
+    sink.emit(Event::Verdict(Box::new(VerdictView {
+        path: log.home.clone(),
+        what: "station".to_owned(),
+        subject: origin.clone(),
+        result: report.words(),
+        holds,
+        checks: Vec::new(),
+    })));
+    Ok(if holds {
+        ExitCode::Success
+    } else {
+        ExitCode::AuditRefused
+    })
+}
+
+/// The keys to begin with: those of the policy, or, with a warning, the one that the home says the log began with.
+async fn trusted(
+    log: &OpenLog,
+    policy: Option<&TrustPolicy>,
+    origin: &str,
+    sink: &dyn EventSink,
+) -> Result<Vec<VerifierKey>, CommandError> {
+    if let Some(policy) = policy {
+        let mut keys = policy.log_keys();
+        keys.retain(|key| key.name() == origin);
+        return Ok(keys);
+    }
+    sink.emit(Event::Warning {
+        message: "whom to trust was taken from the home itself: whoever wrote the home may have chosen the key too".to_owned(),
+        next: "Give the policy that you were handed by another way: --policy FILE.".to_owned(),
     });
-    Ok(ExitCode::Success)
+    let keys = log.journal.log_keys().await?.into_iter();
+    let first = keys.filter(|key| key.added_at.is_none());
+    Ok(first.map(|key| key.key).collect())
+}
+
+/// What is known of the log outside of the home.
+#[derive(Default)]
+struct Outside {
+    known: Vec<KnownCheckpoint>,
+    checks: Vec<CheckResult>,
+}
+
+impl Outside {
+    fn left_out(&mut self, words: &str) {
+        self.checks.push(CheckResult {
+            check: "outside".to_owned(),
+            state: CheckState::Warn,
+            found: words.to_owned(),
+            next: "What nobody outside has seen, nobody outside can vouch for.".to_owned(),
+        });
+    }
+
+    /// The latest checkpoint that each witness has cosigned.
+    async fn ask_witnesses(&mut self, log: &OpenLog, origin: &str) {
+        for config in &log.config.audit.witnesses {
+            let client = match WitnessClient::new(config) {
+                Ok(client) => client,
+                Err(error) => {
+                    self.left_out(&chain(&error));
+                    continue;
+                }
+            };
+            match client.latest_checkpoint(origin).await {
+                Ok(Some(note)) => self.known.push(KnownCheckpoint {
+                    source: format!("witness {}", client.key().name()),
+                    note,
+                }),
+                Ok(None) => self.left_out(&format!(
+                    "witness {} has never cosigned this log",
+                    client.key().name()
+                )),
+                Err(error) => self.left_out(&chain(&error)),
+            }
+        }
+    }
+}
+
+fn check(finding: Finding) -> CheckResult {
+    CheckResult {
+        check: finding.code.to_string(),
+        state: match finding.severity {
+            Severity::Violation => CheckState::Fail,
+            Severity::Gap => CheckState::Warn,
+            Severity::Explained => CheckState::Ok,
+        },
+        found: format!("{}: {}", finding.place, finding.message),
+        next: finding.next,
+    }
 }
