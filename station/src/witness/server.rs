@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Bytes, HttpBody as _};
 use axum::extract::{DefaultBodyLimit, FromRequest as _, Path, Request, State};
 use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, StatusCode};
@@ -81,20 +81,9 @@ impl WitnessServer {
 }
 
 async fn add_checkpoint(State(service): State<Arc<Service>>, request: Request) -> Response {
-    let body = match timeout(BODY_PATIENCE, Bytes::from_request(request, &())).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(rejection)) => {
-            // Too long, or it broke off.
-            let words = format!(
-                "expected a whole body of at most {BODY_LENGTH_MAX} bytes, got more or less"
-            );
-            return told(rejection.status(), &words);
-        }
-        Err(_) => {
-            let words = "expected the whole body within 10 s, got part of it";
-            let close = [(CONNECTION, "close")];
-            return (close, told(StatusCode::REQUEST_TIMEOUT, words)).into_response();
-        }
+    let body = match body_of(request).await {
+        Ok(body) => body,
+        Err(response) => return response,
     };
     let request = match AddCheckpoint::parse(&body) {
         Ok(request) => request,
@@ -107,6 +96,30 @@ async fn add_checkpoint(State(service): State<Arc<Service>>, request: Request) -
         Ok(Ok(line)) => (TEXT, format!("{line}\n")).into_response(),
         Ok(Err(refusal)) => refused(&refusal),
         Err(response) => response,
+    }
+}
+
+/// The whole body, or why there is none: the connection ends then, since nobody knows where the next request would begin.
+async fn body_of(request: Request) -> Result<Bytes, Response> {
+    let close = [(CONNECTION, "close")];
+    let refuse = |status, words: &str| (close, told(status, words)).into_response();
+    let length_max = format!("expected a body of at most {BODY_LENGTH_MAX} bytes, got more");
+    if request.body().size_hint().lower() > BODY_LENGTH_MAX as u64 {
+        return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, &length_max));
+    }
+    match timeout(BODY_PATIENCE, Bytes::from_request(request, &())).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(rejection)) => {
+            let words = match rejection.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => length_max.as_str(),
+                _ => "expected a whole body, got part of it",
+            };
+            Err(refuse(rejection.status(), words))
+        }
+        Err(_) => {
+            let words = "expected the whole body within 10 s, got part of it";
+            Err(refuse(StatusCode::REQUEST_TIMEOUT, words))
+        }
     }
 }
 

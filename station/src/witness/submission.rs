@@ -85,7 +85,7 @@ impl WitnessStore {
         Ok(line)
     }
 
-    /// The latest cosigned checkpoint of the log with this [`origin_hash`], for monitors; `None` where there is none.
+    /// The latest cosigned checkpoint of the log whose origin has this SHA-256 (lowercase hexadecimal), for monitors; `None` where there is none.
     ///
     /// # Errors
     /// [`WitnessStoreError`] where it can't be read.

@@ -197,6 +197,7 @@ fn openssl(directory: &Path, arguments: &str) -> bool {
 fn any_of_a_logs_keys_signs_for_it_and_a_broken_line_by_any_is_malformed() {
     let origin = "log.example/1";
     let log = Log::new(origin, 5);
+    let log_key: &LogKey = &log.key;
     let (new_key, stranger) = (LogKey::new(origin), LogKey::new(origin));
     let keys = [log.key.key.clone(), new_key.key.clone()];
     let checkpoint = log.checkpoint(5);
@@ -209,9 +210,9 @@ fn any_of_a_logs_keys_signs_for_it_and_a_broken_line_by_any_is_malformed() {
     };
     let read = |note: &SignedNote| Checkpoint::verify_any(&note.to_string(), &keys);
     for signers in [
-        &[&log.key][..],
+        &[log_key][..],
         &[&new_key],
-        &[&log.key, &new_key],
+        &[log_key, &new_key],
         &[&stranger, &new_key],
     ] {
         assert_eq!(read(&by(signers)).unwrap(), checkpoint);
@@ -220,7 +221,7 @@ fn any_of_a_logs_keys_signs_for_it_and_a_broken_line_by_any_is_malformed() {
     assert!(matches!(&unknown, AuditError::NotSignedByAny { keys } if keys.len() == 2));
     assert!(Checkpoint::verify_any(&log.note(5), &[]).is_err());
     for broken in 0..2 {
-        let mut note = by(&[&log.key, &new_key]);
+        let mut note = by(&[log_key, &new_key]);
         note.signatures[broken].signature[0] ^= 1;
         let refused = read(&note);
         assert!(matches!(refused, Err(AuditError::BadSignature { .. })));
@@ -229,7 +230,7 @@ fn any_of_a_logs_keys_signs_for_it_and_a_broken_line_by_any_is_malformed() {
         assert!(Checkpoint::verify(&note.to_string(), other).is_ok());
     }
     // A second line by one key that does not verify counts, even behind one that does.
-    let mut twice = by(&[&log.key, &log.key]);
+    let mut twice = by(&[log_key, log_key]);
     assert!(read(&twice).is_ok());
     twice.signatures[1].signature[0] ^= 1;
     assert!(matches!(read(&twice), Err(AuditError::BadSignature { .. })));

@@ -1,5 +1,7 @@
 //! A log in memory with its own key: checkpoints and proofs, true and false ones.
 
+use std::sync::Arc;
+
 use futures_util::FutureExt as _;
 use keyline_station::audit::{
     AuditError, Checkpoint, CheckpointSigner, CosignatureSigner, FileSigner, Frontier, Hash,
@@ -64,7 +66,7 @@ pub(crate) fn witness_key(name: &str) -> WitnessKey {
 
 /// Leaves and what follows from them; `seed` tells forks apart.
 pub(crate) struct Log {
-    pub(crate) key: LogKey,
+    pub(crate) key: Arc<LogKey>,
     levels: Vec<Vec<Hash>>,
     roots: Vec<Hash>,
 }
@@ -72,16 +74,15 @@ pub(crate) struct Log {
 impl Log {
     /// A log of `size` leaves.
     pub(crate) fn new(origin: &str, size: u64) -> Self {
-        Self::with_key(LogKey::new(origin), size, 0)
+        Self::with_key(Arc::new(LogKey::new(origin)), size, 0)
     }
 
     /// The same log's key, other leaves from the first one on.
-    pub(crate) fn fork(self, seed: u64) -> Self {
-        let size = self.roots.len() as u64 - 1;
-        Self::with_key(self.key, size, seed)
+    pub(crate) fn fork(&self) -> Self {
+        Self::with_key(Arc::clone(&self.key), self.size(), 1)
     }
 
-    fn with_key(key: LogKey, size: u64, seed: u64) -> Self {
+    fn with_key(key: Arc<LogKey>, size: u64, seed: u64) -> Self {
         let leaf = |n: u64| leaf_hash(&[seed.to_be_bytes(), n.to_be_bytes()].concat());
         let leaves: Vec<Hash> = (0..size).map(leaf).collect();
         let mut frontier = Frontier::default();
@@ -100,6 +101,10 @@ impl Log {
 
     pub(crate) fn origin(&self) -> &str {
         self.key.key.name()
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.roots.len() as u64 - 1
     }
 
     pub(crate) fn root(&self, size: u64) -> Hash {

@@ -7,6 +7,16 @@
     reason = "a test that can't go on has failed"
 )]
 
+mod client;
+mod command;
 mod cosignature;
+mod evidence;
+mod faults;
+mod kept;
+mod limits;
 mod log;
 mod policy;
+mod process;
+mod race;
+mod replies;
+mod store;
