@@ -4,6 +4,7 @@
 
 mod home;
 mod outside;
+mod tiles;
 
 use std::path::Path;
 use std::time::Instant;
@@ -31,6 +32,7 @@ pub(super) async fn run(home: &Path, sink: &dyn EventSink) -> Result<Summary, Co
         tell(home::operator(home, config));
         tell(home::audit_key(home, config));
         tell(home::journal(home, config).await);
+        tell(tiles::published(home, config).await);
         tell(outside::registry(home, config).await);
         for slot in &config.slots {
             tell(outside::slot(slot).await);
