@@ -76,7 +76,7 @@ fn built(units: u32) {
     drop(line);
     println!("\n== {units} units, built over 64 slots");
     let path = bench.home.path().join("journal.db");
-    let key = bench.journal.verifier_key().clone();
+    let key = bench.journal.verifier_keys()[0].clone();
     bench.runtime.block_on(async {
         for (name, scope, registry) in [
             ("tree", Scope::Tree, None),
@@ -135,7 +135,7 @@ fn written(leaves: u32) {
         for _ in 0..leaves / 256 {
             journal.commit(vec![step.clone(); 256]).await.unwrap();
         }
-        let key = journal.verifier_key().clone();
+        let key = journal.verifier_keys()[0].clone();
         let station = StationId::generate();
         for (name, scope) in [
             ("tree", Scope::Tree),

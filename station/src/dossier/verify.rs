@@ -5,8 +5,8 @@ use sha2::{Digest as _, Sha256};
 use super::evidence::{self, Told};
 use super::{Dossier, EarlierCheckpoint};
 use crate::audit::{
-    Checkpoint, Hash, Leaf, TrustPolicy, Trusted, VerifierKey, commitment, leaf_hash, verify_consistency,
-    verify_inclusion,
+    Checkpoint, Hash, Leaf, TrustPolicy, Trusted, VerifierKey, commitment, leaf_hash,
+    verify_consistency, verify_inclusion,
 };
 use crate::error_text::chain;
 use crate::record::{Change, DeviceIdText};

@@ -23,6 +23,7 @@ mod publication;
 mod publisher;
 mod reader;
 mod recompute;
+mod standing;
 mod trunk;
 
 pub use directory::TileDirectory;
@@ -30,6 +31,7 @@ pub use error::TilesError;
 pub use publisher::{Publisher, PublisherStatus};
 pub use reader::LogReader;
 pub use recompute::{Recomputed, recompute};
+pub use standing::{Standing, standing};
 
 /// The directory's name in a station's home.
 pub const TILE_DIRECTORY: &str = "tlog";

@@ -5,6 +5,7 @@
 mod home;
 mod log_keys;
 mod outside;
+mod tiles;
 
 use std::path::Path;
 use std::time::Instant;
@@ -33,6 +34,7 @@ pub(super) async fn run(home: &Path, sink: &dyn EventSink) -> Result<Summary, Co
         let (checks, keys) = log_keys::check(home, config).await;
         checks.into_iter().for_each(&mut tell);
         tell(home::journal(home, config, &keys).await);
+        tell(tiles::published(home, config).await);
         tell(outside::registry(home, config).await);
         for slot in &config.slots {
             tell(outside::slot(slot).await);
