@@ -146,11 +146,17 @@ fn from_a_file_to_a_token_with_every_interruption() {
     }
     let note = checkpoint(&guarded.provision("1").good());
     assert_eq!(signers(&note), [old_id, new_id]);
+    leave_the_old_one(&guarded, &old, new_id);
+}
 
+/// The second half of a roll-over.
+fn leave_the_old_one(guarded: &Guarded, old: &Value, new_id: u32) {
+    let permit = ["--permit", "retire-key"];
+    let old_id = key_id(old);
     // Retiring is destructive, and the covering checkpoint is the last one that the old key signed.
-    retire(&guarded, text(&old["key_id"]), &[]).refused(4, "permit-missing");
-    retire(&guarded, text(&old["key_id"]), &permit).good();
-    let known = keys(&guarded);
+    retire(guarded, text(&old["key_id"]), &[]).refused(4, "permit-missing");
+    retire(guarded, text(&old["key_id"]), &permit).good();
+    let known = keys(guarded);
     assert_eq!(states(&known), ["retired", "in-force"]);
     let retired_at = known[0]["retired_at"].as_i64().unwrap();
     let covering: Vec<String> = guarded.ask(
@@ -164,11 +170,11 @@ fn from_a_file_to_a_token_with_every_interruption() {
     guarded
         .run(&["audit", "key", "add", text(&old["key_id"])])
         .refused(2, "refused");
-    retire(&guarded, LABEL, &permit).refused(2, "refused");
-    unconfigure(&guarded, "file");
+    retire(guarded, LABEL, &permit).refused(2, "refused");
+    unconfigure(guarded, "file");
     let note = checkpoint(&guarded.provision("1").good());
     assert_eq!(signers(&note), [new_id]);
-    assert!(keys(&guarded)[0]["place"].is_null());
+    assert!(keys(guarded)[0]["place"].is_null());
     // The unit in the killed process's hands was a simulated one and is gone with it: its run stays open.
     guarded.assert_log_verifies();
 }
