@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use futures_util::FutureExt as _;
 use keyline_station::audit::{
-    Checkpoint, CheckpointSigner, FileSigner, TileContent, TileId, VerifierKey, parse_bundle,
+    Checkpoint, CheckpointSigner, CheckpointSigners, FileSigner, TileContent, TileId, VerifierKey,
+    parse_bundle,
 };
 use keyline_station::journal::{Journal, JournalReader};
 use keyline_station::record::Change;
@@ -156,15 +158,21 @@ pub(crate) async fn open_journal(home: &Path) -> Journal {
 /// The key of a station's log.
 pub(crate) fn verifier_key(home: &Path) -> VerifierKey {
     let config = keyline_station::home::read_config(home).unwrap();
-    let signer = keyline_station::app::open_signer(home, &config.audit).unwrap();
-    signer.verifier_key(&config.station.name).unwrap()
+    let signers = signers(home, &config.audit);
+    let keys = signers.verifier_keys(&config.station.name).unwrap();
+    keys[0].clone()
+}
+
+fn signers(home: &Path, config: &keyline_station::home::AuditConfig) -> CheckpointSigners {
+    let opened = keyline_station::app::open_signers(home, config);
+    opened.now_or_never().unwrap().unwrap()
 }
 
 /// Reads again what a station has published.
 pub(crate) fn published(home: &Path) -> Result<Recomputed, TilesError> {
     recompute(
         &TileDirectory::new(home.join("tlog")),
-        &verifier_key(home),
+        &[verifier_key(home)],
         2,
     )
 }
@@ -172,7 +180,7 @@ pub(crate) fn published(home: &Path) -> Result<Recomputed, TilesError> {
 /// Gives a station's log so many more leaves, none of them published.
 pub(crate) fn grow_home(home: &Path, leaves: u64) {
     let config = keyline_station::home::read_config(home).unwrap();
-    let signer = keyline_station::app::open_signer(home, &config.audit).unwrap();
+    let signer = signers(home, &config.audit);
     let path = home.join(&config.journal.path);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
