@@ -24,7 +24,7 @@ use crate::record::StationId;
 use crate::registry::Registry;
 use crate::tiles::LogReader;
 use crate::witness::{WitnessClient, WitnessError};
-use ask::{Answer, Asked};
+use ask::{Answer, Asked, Refusal};
 
 /// How long the first and the last round may take: they are on a command's way.
 const EDGE_PATIENCE: Duration = Duration::from_secs(3);
@@ -78,6 +78,15 @@ pub struct Round {
     pub disputes: Vec<String>,
     /// Who gave no cosignature, and why.
     pub silent: Vec<String>,
+}
+
+impl Round {
+    fn note_refusal(&mut self, refusal: Refusal) {
+        match refusal {
+            Refusal::Disputed(words) => self.disputes.push(words),
+            Refusal::Silent(words) => self.silent.push(words),
+        }
+    }
 }
 
 /// Has checkpoints cosigned for as long as a home is open.
@@ -310,8 +319,7 @@ impl Rounds {
                         time_s,
                     });
                 }
-                Answer::Disputed(words) => round.disputes.push(words),
-                Answer::Silent(words) => round.silent.push(words),
+                Answer::Refused(refusal) => round.note_refusal(refusal),
             }
         }
         self.show_registry(&note, &checkpoint, patience, &mut round)
@@ -351,12 +359,10 @@ impl Rounds {
         let entered = ask::enter(&registry, &self.log, self.station, note, checkpoint);
         match tokio::time::timeout(patience, entered).await {
             Ok(Ok(())) => {}
-            Ok(Err(Answer::Disputed(words))) => round.disputes.push(words),
-            Ok(Err(Answer::Silent(words))) => round.silent.push(words),
-            Ok(Err(Answer::Cosigned { .. })) => {}
-            Err(_) => round
-                .silent
-                .push("the registry did not answer in time".to_owned()),
+            Ok(Err(refusal)) => round.note_refusal(refusal),
+            Err(_) => round.note_refusal(Refusal::Silent(
+                "the registry did not answer in time".to_owned(),
+            )),
         }
     }
 }

@@ -151,7 +151,7 @@ fn export_directory(path: &Path, policy: &TrustPolicy) -> VerdictView {
                 Ok(trusted) => tell("checkpoint", Outcome::Holds, dossier::words_of(&trusted)),
                 Err(error) => tell("checkpoint", Outcome::Broken, chain(&error)),
             }
-            view.subject = manifest.origin.clone();
+            view.subject.clone_from(&manifest.origin);
             view.result = format!("{} files, {}", manifest.files.len(), manifest.filter);
         }
         Err(error) => tell("manifest", Outcome::Broken, chain(&error)),

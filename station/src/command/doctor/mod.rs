@@ -6,6 +6,7 @@ mod home;
 mod log_keys;
 mod outside;
 mod tiles;
+mod witnesses;
 
 use std::path::Path;
 use std::time::Instant;
@@ -35,6 +36,8 @@ pub(super) async fn run(home: &Path, sink: &dyn EventSink) -> Result<Summary, Co
         checks.into_iter().for_each(&mut tell);
         tell(home::journal(home, config, &keys).await);
         tell(tiles::published(home, config).await);
+        let checks = witnesses::check(home, config).await;
+        checks.into_iter().for_each(&mut tell);
         tell(outside::registry(home, config).await);
         for slot in &config.slots {
             tell(outside::slot(slot).await);
