@@ -14,3 +14,4 @@ mod changed;
 mod command;
 mod forged;
 mod line;
+mod witnessed;
