@@ -1,13 +1,14 @@
 //! How what is published stands to the journal, for whoever looks from outside.
 
-use std::thread;
-
 use super::directory::TileDirectory;
 use super::error::TilesError;
 use super::recompute::recompute;
 use super::trunk::{blocking, unverified};
 use crate::audit::{Checkpoint, VerifierKey};
 use crate::journal::JournalReader;
+
+/// A line may be running beside whoever looks.
+const THREADS: usize = 1;
 
 /// How what is published stands to the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +35,7 @@ pub async fn standing(
 ) -> Result<Standing, TilesError> {
     // What is published first: it is never ahead of a journal that is read after it.
     let (of, by) = (directory.clone(), key.clone());
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    let found = blocking(move || recompute(&of, &by, threads)).await?;
+    let found = blocking(move || recompute(&of, &by, THREADS)).await?;
     let head = Checkpoint::verify(&journal.latest_checkpoint().await?, key)?;
     let Ok(found) = found else {
         // No checkpoint, or none of this log: the next publisher begins anew.
