@@ -20,6 +20,7 @@ mod directory;
 mod edge;
 mod error;
 mod publication;
+mod published;
 mod publisher;
 mod reader;
 mod recompute;

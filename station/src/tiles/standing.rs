@@ -1,7 +1,5 @@
 //! How what is published stands to the journal, for whoever looks from outside.
 
-use std::thread;
-
 use super::directory::TileDirectory;
 use super::error::TilesError;
 use super::reader::keys_of;
@@ -9,6 +7,9 @@ use super::recompute::recompute;
 use super::trunk::{blocking, unverified};
 use crate::audit::Checkpoint;
 use crate::journal::JournalReader;
+
+/// A line may be running beside whoever looks.
+const THREADS: usize = 1;
 
 /// How what is published stands to the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +36,7 @@ pub async fn standing(
     // What is published first: it is never ahead of a journal that is read after it.
     let keys = keys_of(journal).await?;
     let (of, by) = (directory.clone(), keys.clone());
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    let found = blocking(move || recompute(&of, &by, threads)).await?;
+    let found = blocking(move || recompute(&of, &by, THREADS)).await?;
     let head = Checkpoint::verify_any(&journal.latest_checkpoint().await?, &keys)?;
     let Ok(found) = found else {
         // No checkpoint, or none of this log: the next publisher begins anew.
