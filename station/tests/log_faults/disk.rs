@@ -34,6 +34,7 @@ const REGISTRY: &[&str] = &[
     "registry.sqlite-wal",
     "registry.sqlite-shm",
 ];
+const LOCK: &[&str] = &["keyline.lock"];
 const TILES: &[&str] = &["tlog/unfinished", "tlog", "tlog/tile"];
 
 /// A fault: these calls on these files fail with this error.
@@ -145,8 +146,17 @@ fn assert_honest(first: &Ran, point: &str) {
         .iter()
         .filter(|event| event["state"] == "passed")
         .count();
-    assert_eq!(first.summary()["passed"], passed, "{point}: {:?}", first.lines);
-    assert!(!first.words.contains("panicked"), "{point}: {}", first.words);
+    assert_eq!(
+        first.summary()["passed"],
+        passed,
+        "{point}: {:?}",
+        first.lines
+    );
+    assert!(
+        !first.words.contains("panicked"),
+        "{point}: {}",
+        first.words
+    );
     let errors = first.all("error");
     if first.code == 0 {
         assert_eq!((passed, errors.len()), (1, 0), "{point}: {:?}", first.lines);
@@ -186,8 +196,11 @@ fn assert_finishes(bench: &Bench, first: &Ran, point: &str) {
     assert_deep(station, point);
 }
 
-/// Has each position of this fault fail, and gives the exit codes to `judge` with the calls that failed.
-fn every_position(fault: Fault, judge: impl Fn(&Ran, &[String], &str)) {
+/// What must be said of a run whose calls these failed; none where the fault was not reached.
+type Judge = fn(&Ran, &[String], &Bench, &str);
+
+/// Has each position of this fault fail, once and from then on.
+fn every_position(fault: Fault, judge: Judge) -> BTreeSet<i32> {
     let template = Template::new();
     let quiet = template.bench(1);
     ran(&quiet.traced(fault, None)).good();
@@ -196,104 +209,146 @@ fn every_position(fault: Fault, judge: impl Fn(&Ran, &[String], &str)) {
         *counts.entry(thread).or_default() += 1;
     }
     let count = counts.values().copied().max().unwrap();
-    let mut reached = 0;
-    for (number, position) in positions(count, count as u64).into_iter().enumerate() {
-        for (more, lasting) in ["", "+"].into_iter().enumerate() {
+    let (mut codes, mut number) = (BTreeSet::new(), 1);
+    for position in positions(count, count as u64) {
+        for lasting in ["", "+"] {
             let when = format!("{position}{lasting}");
-            let point = format!(
-                "{} {when} of {count} on {:?} fails with {}",
-                fault.calls, fault.files, fault.error
-            );
-            let bench = template.bench(u32::try_from(2 * number + more).unwrap() + 2);
+            let Fault {
+                files,
+                calls,
+                error,
+            } = fault;
+            let point = format!("{calls} {when} of {count} on {files:?} fails with {error}");
+            number += 1;
+            let bench = template.bench(number);
             let first = ran(&bench.traced(fault, Some(&when)));
             let trace = bench.trace().into_iter();
             let hit: Vec<String> = trace
                 .filter_map(|(_, call, injected)| injected.then_some(call))
                 .collect();
-            reached += usize::from(!hit.is_empty());
-            eprintln!("POINT {point}: {} {:?}", first.code, hit.iter().take(3).collect::<Vec<_>>());
             assert_honest(&first, &point);
-            judge(&first, &hit, &point);
+            if hit.is_empty() {
+                assert_eq!(first.code, 0, "{point}: {:?}", first.lines);
+            } else {
+                judge(&first, &hit, &bench, &point);
+                codes.insert(first.code);
+            }
             assert_finishes(&bench, &first, &point);
         }
     }
-    assert!(reached > 0, "{count}");
+    codes
 }
 
-/// The journal's files: 5 and nothing else.
-fn stops_the_line(first: &Ran, hit: &[String], point: &str) {
-    eprintln!("JUDGE {point} {}", hit.len());
-    let _ = first;
+/// The journal's files: exit code 5 and nothing else, unless the last leaf that the run has to write was on disk already. What comes after
+/// that only moves the write-ahead log into the database, which the next opening does again.
+fn stops_the_line(first: &Ran, hit: &[String], bench: &Bench, point: &str) {
+    if first.code != 5 {
+        let log = StoredLog::read(&bench.station.home(), &log_key(&bench.station));
+        assert_eq!(
+            (first.code, log.last_kind()),
+            (0, "stopped"),
+            "{point}: {hit:?} {:?}",
+            first.lines
+        );
+    }
 }
 
-/// The registry's files.
-fn stops_or_retries(first: &Ran, hit: &[String], point: &str) {
-    eprintln!("JUDGE {point} {}", hit.len());
-    let _ = first;
+/// The registry's files: a unit that it did not acknowledge is not passed, and the line stops. What is hit by the log's checkpoints or by
+/// closing stops nobody.
+fn stops_or_goes_on(first: &Ran, hit: &[String], _: &Bench, point: &str) {
+    assert!(
+        [0, 3].contains(&first.code),
+        "{point}: {hit:?} {:?}",
+        first.lines
+    );
+    if first.code == 3 {
+        let code = first.error_code();
+        assert!(code.starts_with("registry"), "{point}: {code}");
+    }
 }
 
-/// What is derived.
-fn stops_nobody(first: &Ran, _: &[String], point: &str) {
-    assert_eq!(first.code, 0, "{point}: {:?}", first.lines);
+/// What is derived from the journal.
+fn stops_nobody(first: &Ran, hit: &[String], _: &Bench, point: &str) {
+    assert_eq!(first.code, 0, "{point}: {hit:?} {:?}", first.lines);
 }
 
-fn every_error(files: &'static [&'static str], calls: &'static str, judge: fn(&Ran, &[String], &str)) {
+/// A home that can't be locked is not begun with.
+fn does_not_begin(first: &Ran, hit: &[String], _: &Bench, point: &str) {
+    assert_eq!(first.code, 3, "{point}: {hit:?} {:?}", first.lines);
+    assert!(first.all("unit").is_empty(), "{point}: {:?}", first.lines);
+}
+
+/// Both errors at every position; `codes` are the exit codes that come of it.
+fn every_error(files: &'static [&'static str], calls: &'static str, judge: Judge, codes: &[i32]) {
     for error in ["EIO", "ENOSPC"] {
-        every_position(Fault { files, calls, error }, judge);
+        let fault = Fault {
+            files,
+            calls,
+            error,
+        };
+        let got = every_position(fault, judge);
+        assert_eq!(got, codes.iter().copied().collect(), "{calls} on {files:?}");
     }
 }
 
 #[test]
 fn journal_writes() {
-    every_error(JOURNAL, WRITE, stops_the_line);
+    every_error(JOURNAL, WRITE, stops_the_line, &[0, 5]);
 }
 
 #[test]
 fn journal_flushes() {
-    every_error(JOURNAL, FLUSH, stops_the_line);
+    every_error(JOURNAL, FLUSH, stops_the_line, &[0, 5]);
 }
 
 #[test]
 fn journal_files_that_can_not_be_opened() {
-    every_error(JOURNAL, OPEN, stops_the_line);
+    every_error(JOURNAL, OPEN, stops_the_line, &[5]);
 }
 
 #[test]
 fn journal_files_that_can_not_be_sized() {
-    every_error(JOURNAL, SIZE, stops_the_line);
+    every_error(JOURNAL, SIZE, stops_the_line, &[0, 5]);
 }
 
 #[test]
 fn registry_writes() {
-    every_error(REGISTRY, WRITE, stops_or_retries);
+    every_error(REGISTRY, WRITE, stops_or_goes_on, &[0, 3]);
 }
 
 #[test]
 fn registry_flushes() {
-    every_error(REGISTRY, FLUSH, stops_or_retries);
+    every_error(REGISTRY, FLUSH, stops_or_goes_on, &[0, 3]);
 }
 
 #[test]
 fn registry_files_that_can_not_be_opened() {
-    every_error(REGISTRY, OPEN, stops_or_retries);
+    every_error(REGISTRY, OPEN, stops_or_goes_on, &[3]);
 }
 
 #[test]
 fn tile_writes() {
-    every_error(TILES, WRITE, stops_nobody);
+    every_error(TILES, WRITE, stops_nobody, &[0]);
 }
 
 #[test]
 fn tile_flushes() {
-    every_error(TILES, FLUSH, stops_nobody);
+    every_error(TILES, FLUSH, stops_nobody, &[0]);
 }
 
 #[test]
 fn tile_renames() {
-    every_error(TILES, RENAME, stops_nobody);
+    every_error(TILES, RENAME, stops_nobody, &[0]);
 }
 
 #[test]
 fn tile_files_that_can_not_be_made() {
-    every_error(TILES, OPEN, stops_nobody);
+    every_error(TILES, OPEN, stops_nobody, &[0]);
+}
+
+#[test]
+fn a_lock_that_can_not_be_made_sized_or_written() {
+    for calls in [OPEN, SIZE, WRITE] {
+        every_error(LOCK, calls, does_not_begin, &[3]);
+    }
 }

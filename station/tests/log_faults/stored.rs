@@ -65,7 +65,11 @@ impl StoredLog {
         let mut roots = vec![frontier.root()];
         let mut leaves = Vec::with_capacity(rows.len());
         for (expected, (index, leaf)) in rows.into_iter().enumerate() {
-            assert_eq!(usize::try_from(index), Ok(expected), "an index is used once");
+            assert_eq!(
+                usize::try_from(index),
+                Ok(expected),
+                "an index is used once"
+            );
             frontier.append(leaf_hash(&leaf));
             roots.push(frontier.root());
             leaves.push(leaf);
@@ -75,7 +79,10 @@ impl StoredLog {
             let checkpoint = Checkpoint::verify(note, key).unwrap();
             assert_eq!(i64::try_from(checkpoint.size), Ok(*size));
             let place = usize::try_from(*size).unwrap();
-            assert!(place < roots.len(), "a checkpoint over leaves that are gone");
+            assert!(
+                place < roots.len(),
+                "a checkpoint over leaves that are gone"
+            );
             assert_eq!(checkpoint.root, roots[place], "the root at {size} leaves");
             checkpoints.insert(checkpoint.size);
         }
@@ -99,6 +106,11 @@ impl StoredLog {
     /// Whether a stored checkpoint covers this leaf.
     pub(crate) fn covers(&self, index: u64) -> bool {
         self.checkpoints.last().is_some_and(|size| *size > index)
+    }
+
+    /// What the last leaf tells of.
+    pub(crate) fn last_kind(&self) -> &str {
+        Leaf::decode(self.leaves.last().unwrap()).unwrap().kind
     }
 
     /// By run's id, as events write it.

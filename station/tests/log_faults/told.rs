@@ -74,7 +74,10 @@ impl Told {
         for (source, checkpoint) in &self.checkpoints {
             let size = checkpoint.size;
             let root = log.root(size).unwrap_or_else(|| {
-                panic!("{point}: {source} told {size} leaves, there are {}", log.size())
+                panic!(
+                    "{point}: {source} told {size} leaves, there are {}",
+                    log.size()
+                )
             });
             assert_eq!(root, checkpoint.root, "{point}: {source} at {size} leaves");
         }
@@ -97,6 +100,7 @@ impl Told {
             size: log.size(),
             root: log.root(log.size()).unwrap(),
         };
-        self.checkpoints.push((format!("the journal, {point}"), now));
+        self.checkpoints
+            .push((format!("the journal, {point}"), now));
     }
 }

@@ -49,6 +49,25 @@ impl Witnessed {
         self.witness = Some(witness);
     }
 
+    /// The witness trusts these keys too from now on. It can't be told while it runs.
+    pub(crate) fn trust(&mut self, keys: &[&VerifierKey]) {
+        if self.witness.is_some() {
+            self.stop_witness();
+        }
+        for key in keys {
+            let ran = self.store.run("trust", &[&key.to_string()]);
+            assert_eq!(ran.code, 0, "{:?}", ran.lines);
+        }
+        self.bring_witness_back();
+    }
+
+    /// Another station has taken this one's place: the witness is told its key.
+    pub(crate) fn trust_replacement(&mut self) {
+        let key = log_key(&self.station);
+        self.trust(&[&key]);
+        self.key = key;
+    }
+
     pub(crate) fn witness(&self) -> &Witness {
         self.witness.as_ref().unwrap()
     }

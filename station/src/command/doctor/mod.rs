@@ -5,6 +5,7 @@
 mod home;
 mod log_keys;
 mod outside;
+mod witness;
 
 use std::path::Path;
 use std::time::Instant;
@@ -34,6 +35,8 @@ pub(super) async fn run(home: &Path, sink: &dyn EventSink) -> Result<Summary, Co
         checks.into_iter().for_each(&mut tell);
         tell(home::journal(home, config, &keys).await);
         tell(outside::registry(home, config).await);
+        let witnesses = witness::check(config, &keys).await;
+        witnesses.into_iter().for_each(&mut tell);
         for slot in &config.slots {
             tell(outside::slot(slot).await);
         }
