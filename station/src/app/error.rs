@@ -65,6 +65,16 @@ impl AppError {
         }
     }
 
+    /// Whether the home may never be written to again, but still answers questions.
+    #[must_use]
+    pub const fn leaves_questions(&self) -> bool {
+        matches!(
+            self,
+            Self::Home(HomeError::Replaced { .. })
+                | Self::Cosign(CosignError::Journal(JournalError::Disputed { .. }))
+        )
+    }
+
     /// A stable name for scripts.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -81,8 +91,9 @@ impl AppError {
             Self::AuditKey { .. } => "audit-key",
             Self::Journal(error) if error.is_refusal() => "refused",
             Self::Journal(JournalError::SigningUnavailable { .. }) => "signing-unavailable",
+            Self::Journal(JournalError::Disputed { .. })
+            | Self::Cosign(CosignError::Journal(JournalError::Disputed { .. })) => "log-disputed",
             Self::Journal(_) => "journal",
-            Self::Cosign(CosignError::Journal(JournalError::Disputed { .. })) => "log-disputed",
             Self::Cosign(_) => "cosign",
             Self::Registry(_) => "registry",
             Self::KeyPool(_) => "key-pool",

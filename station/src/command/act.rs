@@ -5,12 +5,13 @@ use super::{CommandError, Name, Permit, ProductDraft, feasible, lower};
 use crate::app::App;
 use crate::clock::wall_ms;
 use crate::event::{Event, EventSink, OrderView, PinView, ProductView};
+use crate::journal::JournalReader;
 use crate::link::AgentImage;
 use crate::operator::Principal;
 use crate::record::{
     Change, DeviceIdText, Order, OrderId, OrderState, Pin, Product, ProductId, UnitState,
 };
-use crate::registry::PinEvent;
+use crate::registry::{PinEvent, Registry};
 
 /// What an act works with.
 pub(super) struct Act<'a> {
@@ -239,11 +240,11 @@ pub(super) fn require(
 
 /// Shows a unit's keys and their history; `name` is a device id, a serial or a fingerprint. Changes nothing.
 pub(super) async fn show_pin(
-    app: &App,
+    journal: &JournalReader,
+    registry: &Registry,
     name: &str,
     sink: &dyn EventSink,
 ) -> Result<(), CommandError> {
-    let registry = app.registry().await?;
     let mut fingerprint = [0; 32];
     if hex::decode_to_slice(name, &mut fingerprint).is_ok() {
         let pin = registry.by_fingerprint(fingerprint).await?;
@@ -254,7 +255,7 @@ pub(super) async fn show_pin(
     // A unit of another station is in the registry, but not in this journal.
     let device_id = match DeviceIdText::try_from(name.to_owned()) {
         Ok(device_id) => device_id,
-        Err(_) => unit_named(app.journal(), name).await?.device_id,
+        Err(_) => unit_named(journal, name).await?.device_id,
     };
     let mut pins = registry.keys_of(device_id).await?;
     let last = pins.pop().ok_or_else(|| unknown("pin", name))?;

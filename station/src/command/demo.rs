@@ -30,8 +30,7 @@ pub(super) async fn run(
     let mut summary = serve_while(&app, stop, work).await??;
     summary.home = Some(app.home().path().to_owned());
     summary.checkpoint = Some(app.journal().checkpoint().to_string());
-    super::run::close(app).await?;
-    Ok(summary)
+    Ok(super::run::close(app, summary, sink.as_ref()).await)
 }
 
 /// Emulated chips where the emulator is installed, else simulated ones; what was asked for is never replaced silently.

@@ -254,6 +254,10 @@ impl CommandError {
             Self::Line(LineError::Journal(JournalError::SigningUnavailable { .. })) => {
                 "signing-unavailable"
             }
+            Self::Line(LineError::Journal(JournalError::AheadOfWitnesses { .. })) => {
+                "ahead-of-witnesses"
+            }
+            Self::Line(LineError::Journal(JournalError::Disputed { .. })) => "log-disputed",
             Self::Line(LineError::Journal(_)) => "journal",
             Self::Line(LineError::Registry(_)) => "registry",
             Self::Line(LineError::SlotLost(_)) => "line",

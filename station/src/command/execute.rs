@@ -103,8 +103,11 @@ async fn ship(
 
 async fn question(app: &App, request: &Request, sink: &dyn EventSink) -> Result<(), CommandError> {
     match request {
-        Request::PinShow { unit } => act::show_pin(app, unit, sink).await,
-        Request::AuditKeyList => log_key::list(app, sink).await,
+        Request::PinShow { unit } => {
+            let registry = app.registry().await?;
+            act::show_pin(app.journal(), &registry, unit, sink).await
+        }
+        Request::AuditKeyList => log_key::list(app.journal(), app.log_keys(), sink).await,
         // That there is an answer is the answer.
         Request::Ping => Ok(()),
         request => read::answer(app.journal(), request, sink).await.map(|_| ()),

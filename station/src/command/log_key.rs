@@ -9,7 +9,7 @@ use crate::app::{App, AppError, ConfiguredKey};
 use crate::audit::{CheckpointSigner, FileSigner, TokenKey, TokenSigner};
 use crate::event::{Event, EventSink, LogKeyState, LogKeyView};
 use crate::home::LogKeyConfig;
-use crate::journal::LogKey;
+use crate::journal::{JournalReader, LogKey};
 use crate::record::Change;
 
 /// A key that is to be made, outside of any log.
@@ -60,13 +60,17 @@ pub(super) async fn make(
 }
 
 /// Lists the log's keys, the oldest first, and then those that are only configured.
-pub(super) async fn list(app: &App, sink: &dyn EventSink) -> Result<(), CommandError> {
-    let of_log = app.journal().log_keys().await?;
+pub(super) async fn list(
+    journal: &JournalReader,
+    configured: &[ConfiguredKey],
+    sink: &dyn EventSink,
+) -> Result<(), CommandError> {
+    let of_log = journal.log_keys().await?;
     for known in &of_log {
-        let place = app.log_keys().iter().find(|key| key.key == known.key);
+        let place = configured.iter().find(|key| key.key == known.key);
         sink.emit(Event::LogKey(Box::new(view(known, place))));
     }
-    for waiting in app.log_keys() {
+    for waiting in configured {
         if of_log.iter().all(|known| known.key != waiting.key) {
             sink.emit(Event::LogKey(Box::new(LogKeyView {
                 key_id: key_id(waiting),

@@ -1,9 +1,13 @@
 //! Questions: what the station knows. They need the journal for reading only, so they can be asked while another process owns the home.
 
-use super::{CommandError, Request};
+use std::path::Path;
+
+use super::{CommandError, Request, act, log_key};
 use crate::event::{Event, EventSink, OrderView, ProductView, RunView, StepView, UnitView};
+use crate::home::{Config, registry_url_in};
 use crate::journal::{JournalReader, Unit, UnitFilter};
 use crate::record::{DeviceIdText, Order, Product, UnitState};
+use crate::registry::Registry;
 
 /// Answers a question of the journal; `false` where the request is none.
 pub(super) async fn answer(
@@ -48,6 +52,28 @@ pub(super) async fn answer(
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// Answers a question on a home that may not be written to any more: from its stores as they are, without owning it. Where the log's
+/// keys are kept is not looked for.
+pub(super) async fn answer_beside(
+    home: &Path,
+    config: &Config,
+    request: &Request,
+    sink: &dyn EventSink,
+) -> Result<(), CommandError> {
+    let journal = JournalReader::open(&home.join(&config.journal.path)).await?;
+    match request {
+        Request::PinShow { unit } => {
+            let url = registry_url_in(home, &config.registry.url);
+            let registry = Registry::connect(&url).await?;
+            let shown = act::show_pin(&journal, &registry, unit, sink).await;
+            registry.close().await;
+            shown
+        }
+        Request::AuditKeyList => log_key::list(&journal, &[], sink).await,
+        request => answer(&journal, request, sink).await.map(|_| ()),
+    }
 }
 
 /// The product of this name that is not retired, or of this id.

@@ -15,7 +15,7 @@ use crate::app::{self, App, AppError};
 use crate::event::{AnswerStyle, ErrorBody, Event, EventSink, JsonSink, Summary};
 use crate::exit::ExitCode;
 use crate::home::{self, HomeError, LogKeyConfig};
-use crate::journal::{InterruptedRun, JournalError, JournalReader};
+use crate::journal::{InterruptedRun, JournalReader};
 use crate::operator::Token;
 use crate::socket::{self, Answer, Call, Server, SocketError};
 use crate::stop::Stop;
@@ -254,6 +254,11 @@ impl Context {
                     return self.own(app, call).await;
                 }
                 Err(AppError::Home(error @ HomeError::Owned { .. })) => error,
+                Err(error) if error.leaves_questions() && request.permission().is_none() => {
+                    read::answer_beside(&home, &config, &request, self.sink.as_ref()).await?;
+                    let elapsed_ms = execute::elapsed_ms(begun);
+                    return Ok(Summary::without_units(ExitCode::Success, elapsed_ms));
+                }
                 Err(error) => return Err(error.into()),
             };
             let token = token()?;
@@ -293,8 +298,7 @@ impl Context {
             self.stop.clone(),
         );
         let summary = serve_while(&app, &self.stop, work).await?;
-        close(app).await?;
-        Ok(summary)
+        Ok(close(app, summary, self.sink.as_ref()).await)
     }
 }
 
@@ -318,18 +322,23 @@ pub(super) async fn serve_while<T>(
 }
 
 /// Lets go of the home, unless something still holds on to it; then the kernel does when the process ends.
-pub(super) async fn close(app: Arc<App>) -> Result<(), CommandError> {
-    match Arc::into_inner(app) {
-        Some(app) => match app.close().await {
-            // A journal that stopped, or a key that is out of reach, has said so where it mattered: to the command that met it.
-            Err(AppError::Journal(
-                JournalError::Stopped { .. } | JournalError::SigningUnavailable { .. },
-            ))
-            | Ok(()) => Ok(()),
-            Err(error) => Err(error.into()),
-        },
-        None => Ok(()),
+///
+/// What the command did is on disk and stays counted, whatever becomes of the last leaf. A journal or a key that fails only now is told
+/// of; one that failed before has said so to the command that met it.
+pub(super) async fn close(app: Arc<App>, summary: Summary, sink: &dyn EventSink) -> Summary {
+    let mut summary = summary;
+    if let Some(app) = Arc::into_inner(app)
+        && let Err(error) = app.close().await
+        && summary.exit_code != ExitCode::AuditRefused
+    {
+        let error = CommandError::from(error);
+        tracing::error!(error = %super::chain(&error), "the home could not be let go of in good order");
+        sink.emit(Event::Error {
+            error: error.body(),
+        });
+        summary.exit_code = error.exit_code();
     }
+    summary
 }
 
 /// What auditors are given.

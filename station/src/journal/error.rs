@@ -202,6 +202,7 @@ impl JournalError {
                 | Self::Audit(_)
                 | Self::AheadOfWitnesses { .. }
                 | Self::Disputed { .. }
+                | Self::SigningUnavailable { .. }
         )
     }
 

@@ -36,7 +36,7 @@ pub(super) async fn run(home: &Path, sink: &dyn EventSink) -> Result<Summary, Co
         checks.into_iter().for_each(&mut tell);
         tell(home::journal(home, config, &keys).await);
         tell(tiles::published(home, config).await);
-        let checks = witnesses::check(home, config).await;
+        let checks = witnesses::check(home, config, &keys).await;
         checks.into_iter().for_each(&mut tell);
         tell(outside::registry(home, config).await);
         for slot in &config.slots {

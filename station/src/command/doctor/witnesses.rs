@@ -4,14 +4,14 @@ use std::path::Path;
 
 use super::super::chain;
 use super::{fail, ok, warn};
-use crate::audit::{Checkpoint, SignedNote};
+use crate::audit::{Checkpoint, SignedNote, VerifierKey};
 use crate::event::CheckResult;
 use crate::home::{Config, WitnessConfig};
 use crate::journal::JournalReader;
-use crate::witness::WitnessClient;
+use crate::witness::{WitnessClient, WitnessError};
 
 /// Asks every witness for the latest checkpoint of this log that it has cosigned. Nothing is shown to it.
-pub(super) async fn check(home: &Path, config: &Config) -> Vec<CheckResult> {
+pub(super) async fn check(home: &Path, config: &Config, keys: &[VerifierKey]) -> Vec<CheckResult> {
     let witnesses = &config.audit.witnesses;
     if witnesses.is_empty() {
         return vec![warn(
@@ -33,7 +33,13 @@ pub(super) async fn check(home: &Path, config: &Config) -> Vec<CheckResult> {
     let mut results = Vec::with_capacity(witnesses.len());
     for (index, witness) in witnesses.iter().enumerate() {
         let check = format!("witness-{}", index + 1);
-        results.push(one(&check, witness, &config.station.name, size).await);
+        let needed = witness.required || config.audit.cosignatures_min > 0;
+        let asked = ask(witness, &config.station.name).await;
+        results.push(match asked {
+            Ok((name, note)) => weigh(&check, &name, note.as_deref(), keys, size),
+            Err(error) if needed => fail(&check, chain(&error), error.next()),
+            Err(error) => warn(&check, chain(&error), error.next()),
+        });
     }
     results
 }
@@ -51,38 +57,51 @@ fn leaves_under(note: &str) -> Result<u64, crate::audit::AuditError> {
     Ok(Checkpoint::parse(&SignedNote::parse(note)?.text)?.size)
 }
 
-async fn one(check: &str, witness: &WitnessConfig, origin: &str, size: u64) -> CheckResult {
-    let answer = match WitnessClient::new(witness) {
-        Ok(client) => (client.latest_checkpoint(origin).await)
-            .map(|note| (client.key().name().to_owned(), note)),
-        Err(error) => Err(error),
-    };
-    let (name, note) = match answer {
-        Ok(answer) => answer,
-        Err(error) if witness.required => return fail(check, chain(&error), error.next()),
-        Err(error) => return warn(check, chain(&error), error.next()),
-    };
-    let seen = match note.as_deref().map(leaves_under).transpose() {
-        Ok(seen) => seen,
-        Err(error) => {
-            let words = format!("{name}: {}", chain(&error));
-            return fail(check, words, "Ask whoever runs the witness.");
-        }
-    };
-    match seen {
-        None => warn(
+/// The witness's name and the latest checkpoint of this log that it has cosigned.
+async fn ask(
+    witness: &WitnessConfig,
+    origin: &str,
+) -> Result<(String, Option<String>), WitnessError> {
+    let client = WitnessClient::new(witness)?;
+    let note = client.latest_checkpoint(origin).await?;
+    Ok((client.key().name().to_owned(), note))
+}
+
+/// What a witness has seen, beside what the journal has.
+fn weigh(
+    check: &str,
+    name: &str,
+    note: Option<&str>,
+    keys: &[VerifierKey],
+    size: u64,
+) -> CheckResult {
+    let Some(note) = note else {
+        return warn(
             check,
             format!("{name} answers, and has never cosigned this log"),
             "Have it trust the log's key (`keyline witness trust`); it is shown the log when the station next runs.",
-        ),
-        Some(seen) if seen > size => fail(
+        );
+    };
+    match Checkpoint::verify_any(note, keys) {
+        Err(error) => fail(
             check,
-            format!("{name} has cosigned {seen} leaves of this log, the journal has {size}"),
+            format!(
+                "{name} has cosigned a log of this name that is not this one: {}",
+                chain(&error)
+            ),
+            "Find the other station of this name: each needs a name of its own.",
+        ),
+        Ok(seen) if seen.size > size => fail(
+            check,
+            format!(
+                "{name} has cosigned {} leaves of this log, the journal has {size}",
+                seen.size
+            ),
             "The home was put back from an old copy: keep it as it is, and see `keyline station replace`.",
         ),
-        Some(seen) => ok(
+        Ok(seen) => ok(
             check,
-            format!("{name} has cosigned {seen} of {size} leaves"),
+            format!("{name} has cosigned {} of {size} leaves", seen.size),
         ),
     }
 }

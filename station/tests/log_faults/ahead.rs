@@ -1,0 +1,123 @@
+//! A witness that is away: the line goes on as far as the configuration lets it, stops there with words, and goes on when it is back.
+
+use keyline_station::audit::Checkpoint;
+use serde_json::Value;
+
+use crate::station::Ran;
+use crate::stored::{StoredLog, assert_deep, assert_published};
+use crate::support::{ended, station_over};
+use crate::told::Told;
+use crate::witnessed::Witnessed;
+
+/// How far the log may run ahead in these tests: a handful of units.
+const AHEAD_LEAVES_MAX: u64 = 120;
+const SLOTS: u64 = 2;
+/// More than the leaves of one run with those of a start and a stop.
+const RUN_LEAVES_MAX: u64 = 30;
+
+fn provision(home: &Witnessed, count: &str) -> Ran {
+    home.station
+        .run(&["provision", "--order", "WO-1", "--count", count])
+}
+
+fn cosigned_size(home: &Witnessed) -> u64 {
+    let note = home.cosigned().unwrap();
+    Checkpoint::verify(&note, &home.key).unwrap().size
+}
+
+/// What the doctor finds of the witness.
+fn diagnosis(home: &Witnessed) -> Value {
+    let doctor = home.station.run(&["doctor"]);
+    let checks = doctor.all("check").into_iter();
+    let mut of_witness = checks.filter(|check| check["check"] == "witness-1");
+    of_witness.next().unwrap().clone()
+}
+
+/// The line refuses to begin a run, and says what to do.
+fn assert_ahead(ran: &Ran) {
+    assert_eq!(ran.code, 5, "{:?} {}", ran.lines, ran.words);
+    assert_eq!(ran.error_code(), "ahead-of-witnesses");
+    let expected = format!("at most {AHEAD_LEAVES_MAX} leaves and 24 hours ahead");
+    assert!(
+        ran.error_message().contains(&expected),
+        "{}",
+        ran.error_message()
+    );
+    let next = ran.all("error")[0]["error"]["next"].as_str().unwrap();
+    assert!(next.contains("keyline doctor"), "{next}");
+}
+
+#[test]
+fn the_line_goes_on_to_the_bound_and_stops_there_until_the_witness_is_back() {
+    let mut home = Witnessed::new(station_over(&["sim", "sim"], 1_000), AHEAD_LEAVES_MAX);
+    let mut told = Told::of(home.key.clone());
+    told.hear(&provision(&home, "2").good().lines);
+    let cosigned = cosigned_size(&home);
+    assert_eq!(diagnosis(&home)["state"], "ok");
+    home.stop_witness();
+
+    let stopped = provision(&home, "500");
+    assert_ahead(&stopped);
+    let units = ended(&stopped.lines);
+    assert!(
+        !units.is_empty(),
+        "it went on at first: {:?}",
+        stopped.lines
+    );
+    assert!(
+        units.iter().all(|unit| unit["state"] == "passed"),
+        "what was in hand was finished: {units:?}"
+    );
+    assert_eq!(stopped.summary()["passed"], units.len());
+    told.hear(&stopped.lines);
+    let log = StoredLog::read(&home.station.home(), &home.key);
+    told.assert_kept(&log, "at the bound");
+    let ahead = log.size() - cosigned;
+    assert!(
+        ahead > AHEAD_LEAVES_MAX && ahead <= AHEAD_LEAVES_MAX + SLOTS * RUN_LEAVES_MAX,
+        "{ahead}"
+    );
+
+    // However often it is tried; what is no run is still done, and told.
+    let again = provision(&home, "1");
+    assert_ahead(&again);
+    assert!(ended(&again.lines).is_empty(), "{:?}", again.lines);
+    told.hear(&again.lines);
+    told.hear(&home.station.add_product("other", &[]).good().lines);
+    assert_eq!(diagnosis(&home)["state"], "fail");
+    let refused = home
+        .station
+        .run(&["audit", "checkpoint", "--witnessed"])
+        .good();
+    let note = refused.summary()["checkpoint"].as_str().unwrap();
+    assert_eq!(
+        Checkpoint::verify(note, &home.key).unwrap().size,
+        cosigned,
+        "nothing more counts as witnessed"
+    );
+
+    home.bring_witness_back();
+    let back = provision(&home, "20").good();
+    assert_eq!(back.summary()["passed"], 20);
+    told.hear(&back.lines);
+    let log = StoredLog::read(&home.station.home(), &home.key);
+    told.assert_kept(&log, "with the witness back");
+    assert_eq!(cosigned_size(&home), log.size());
+    assert_eq!(diagnosis(&home)["state"], "ok");
+    assert_published(&home.station, &home.key, log.size());
+    assert_deep(&home.station, "with the witness back");
+}
+
+/// Everything that is not under a cosigned checkpoint stays in the building.
+#[test]
+fn nothing_is_shipped_that_the_witness_has_not_seen() {
+    let mut home = Witnessed::new(station_over(&["sim", "sim"], 1_000), AHEAD_LEAVES_MAX);
+    provision(&home, "2").good();
+    home.stop_witness();
+    provision(&home, "2").good();
+    let shipped = home.station.run(&["order", "ship", "WO-1"]);
+    assert_eq!(shipped.code, 1, "{:?} {}", shipped.lines, shipped.words);
+    home.bring_witness_back();
+    home.station.run(&["order", "ship", "WO-1"]).good();
+    assert_deep(&home.station, "shipped");
+}

@@ -1,0 +1,354 @@
+//! A disk that fails at a write, a flush, a rename or the making of a file: once, or from then on. Whatever the call and the file, nothing is
+//! told that is not on disk; where the journal is hit the line stops with exit code 5; on a sound disk the log verifies and the unit is
+//! finished.
+//!
+//! `strace` injects the errors, into the home's own files only. Positions are tried in turn where they are few, else so many of them by
+//! seed; with `KEYLINE_SEEDS` over 50 (`make soak`) every one. Where several threads write, each of them meets the fault at its own n-th call.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::{Command, Output};
+
+use rand::rngs::SmallRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use crate::pty::PtyUnit;
+use crate::station::{Ran, Station, ran};
+use crate::stored::{StoredLog, assert_deep, assert_published, log_key};
+use crate::support::{
+    assert_whole, end, ended, link, on_a_line, only_pin, point_slots_at, station_over, unit,
+};
+use crate::told::Told;
+
+/// The most positions of one kind of fault, unless `make soak` asks for all.
+const POSITIONS_MAX: usize = 12;
+
+const WRITE: &str = "write,pwrite64,pwritev,pwritev2,writev";
+const FLUSH: &str = "fsync,fdatasync";
+const RENAME: &str = "rename,renameat,renameat2";
+const OPEN: &str = "openat";
+const SIZE: &str = "ftruncate,fallocate";
+
+const JOURNAL: &[&str] = &["journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm"];
+const REGISTRY: &[&str] = &[
+    "registry.sqlite",
+    "registry.sqlite-wal",
+    "registry.sqlite-shm",
+];
+const LOCK: &[&str] = &["keyline.lock"];
+const TILES: &[&str] = &["tlog/unfinished", "tlog", "tlog/tile"];
+
+/// A fault: these calls on these files fail with this error.
+#[derive(Clone, Copy)]
+struct Fault {
+    files: &'static [&'static str],
+    calls: &'static str,
+    error: &'static str,
+}
+
+/// A home to copy from, so that each fault meets a station that has run a unit before.
+struct Template(Station);
+
+/// A station with one unit on its line.
+struct Bench {
+    station: Station,
+    _line: PtyUnit,
+}
+
+impl Template {
+    fn new() -> Self {
+        let station = station_over(&["sim"], 1_000);
+        station.run(&["provision", "--order", "WO-1"]).good();
+        Self(station)
+    }
+
+    fn bench(&self, number: u32) -> Bench {
+        let station = Station::bare();
+        let copied = Command::new("cp")
+            .arg("-a")
+            .args([self.0.home(), station.home()])
+            .status();
+        assert!(copied.unwrap().success());
+        let line = on_a_line(&unit(number));
+        point_slots_at(&station, &link(&line));
+        Bench {
+            station,
+            _line: line,
+        }
+    }
+}
+
+impl Bench {
+    /// Provisions under `strace`, which looks at these calls on these files only.
+    fn traced(&self, fault: Fault, when: Option<&str>) -> Output {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-qq", "-y", "-s", "0", "-e", "signal=none"]);
+        command.arg(format!("--trace={}", fault.calls));
+        if let Some(when) = when {
+            command.arg(format!(
+                "--inject={}:error={}:when={when}",
+                fault.calls, fault.error
+            ));
+        }
+        for file in fault.files {
+            command.arg("-P").arg(self.station.home().join(file));
+        }
+        command
+            .arg("-o")
+            .arg(self.station.directory().join("trace"))
+            .arg(env!("CARGO_BIN_EXE_keyline"))
+            .args(["--json", "--home"])
+            .arg(self.station.home())
+            .args(["provision", "--order", "WO-1"])
+            .output()
+            .expect("these tests need strace (Debian: apt-get install strace)")
+    }
+
+    /// The calls that were seen: by which thread, the call with its file, and whether it was made to fail.
+    fn trace(&self) -> Vec<(String, String, bool)> {
+        let text = std::fs::read_to_string(self.station.directory().join("trace")).unwrap();
+        let mut begun: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut calls = Vec::new();
+        for line in text.lines() {
+            let (thread, call) = line.split_once(' ').unwrap();
+            if let Some(call) = call.strip_suffix("<unfinished ...>") {
+                begun.insert(thread, call);
+                continue;
+            }
+            let injected = call.contains("(INJECTED)");
+            let call = if call.contains("resumed>") {
+                begun.remove(thread).unwrap()
+            } else {
+                call
+            };
+            calls.push((thread.to_owned(), call.trim().to_owned(), injected));
+        }
+        calls
+    }
+}
+
+/// The positions to try, of so many.
+fn positions(count: usize, seed: u64) -> BTreeSet<usize> {
+    let all = std::env::var("KEYLINE_SEEDS").is_ok_and(|seeds| seeds.parse::<u64>().unwrap() > 50);
+    if all || count <= POSITIONS_MAX {
+        return (1..=count).collect();
+    }
+    let mut random = SmallRng::seed_from_u64(seed);
+    let mut chosen = BTreeSet::from([1, count]);
+    while chosen.len() < POSITIONS_MAX {
+        chosen.insert(random.random_range(1..=count));
+    }
+    chosen
+}
+
+/// What was said of the unit at the end of a run on a bad disk.
+fn assert_honest(first: &Ran, point: &str) {
+    let passed = ended(&first.lines)
+        .iter()
+        .filter(|event| event["state"] == "passed")
+        .count();
+    assert_eq!(
+        first.summary()["passed"],
+        passed,
+        "{point}: {:?}",
+        first.lines
+    );
+    assert!(
+        !first.words.contains("panicked"),
+        "{point}: {}",
+        first.words
+    );
+    let errors = first.all("error");
+    if first.code == 0 {
+        assert_eq!((passed, errors.len()), (1, 0), "{point}: {:?}", first.lines);
+        return;
+    }
+    assert_eq!(errors.len(), 1, "{point}: told once: {:?}", first.lines);
+    let next = errors[0]["error"]["next"].as_str().unwrap();
+    assert!(!next.is_empty(), "{point}: {errors:?}");
+}
+
+/// On a sound disk again.
+fn assert_finishes(bench: &Bench, first: &Ran, point: &str) {
+    let station = &bench.station;
+    let key = log_key(station);
+    let mut told = Told::of(key.clone());
+    told.hear(&first.lines);
+    told.look_at_tiles(station);
+    told.assert_kept(&StoredLog::read(&station.home(), &key), point);
+    assert_deep(station, point);
+    let again = station.run(&["provision", "--order", "WO-1"]);
+    assert_eq!(
+        again.code, 0,
+        "{point}: {:?} {}\nbefore: {:?}",
+        again.lines, again.words, first.lines
+    );
+    let unit = end(&again);
+    assert_eq!(unit["state"], "passed", "{point}: {unit}");
+    if first.summary()["passed"] == 1 {
+        assert_eq!(unit["already"], true, "{point}: the PASS was not on disk");
+    }
+    told.hear(&again.lines);
+    let log = StoredLog::read(&station.home(), &key);
+    told.assert_kept(&log, point);
+    assert_published(station, &key, log.size());
+    only_pin(station, unit["device_id"].as_str().unwrap());
+    assert_whole(station);
+    assert_deep(station, point);
+}
+
+/// What must be said of a run whose calls these failed; none where the fault was not reached.
+type Judge = fn(&Ran, &[String], &Bench, &str);
+
+/// Has each position of this fault fail, once and from then on.
+fn every_position(fault: Fault, judge: Judge) -> BTreeSet<i32> {
+    let template = Template::new();
+    let quiet = template.bench(1);
+    ran(&quiet.traced(fault, None)).good();
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for (thread, ..) in quiet.trace() {
+        *counts.entry(thread).or_default() += 1;
+    }
+    let count = counts.values().copied().max().unwrap();
+    let (mut codes, mut number) = (BTreeSet::new(), 1);
+    for position in positions(count, count as u64) {
+        for lasting in ["", "+"] {
+            let when = format!("{position}{lasting}");
+            let Fault {
+                files,
+                calls,
+                error,
+            } = fault;
+            let point = format!("{calls} {when} of {count} on {files:?} fails with {error}");
+            number += 1;
+            let bench = template.bench(number);
+            let first = ran(&bench.traced(fault, Some(&when)));
+            let trace = bench.trace().into_iter();
+            let hit: Vec<String> = trace
+                .filter_map(|(_, call, injected)| injected.then_some(call))
+                .collect();
+            assert_honest(&first, &point);
+            if hit.is_empty() {
+                assert_eq!(first.code, 0, "{point}: {:?}", first.lines);
+            } else {
+                judge(&first, &hit, &bench, &point);
+                codes.insert(first.code);
+            }
+            assert_finishes(&bench, &first, &point);
+        }
+    }
+    codes
+}
+
+/// The journal's files: exit code 5 and nothing else, unless the last leaf that the run has to write was on disk already. What comes after
+/// that only moves the write-ahead log into the database, which the next opening does again.
+fn stops_the_line(first: &Ran, hit: &[String], bench: &Bench, point: &str) {
+    if first.code != 5 {
+        let log = StoredLog::read(&bench.station.home(), &log_key(&bench.station));
+        assert_eq!(
+            (first.code, log.last_kind()),
+            (0, "stopped"),
+            "{point}: {hit:?} {:?}",
+            first.lines
+        );
+    }
+}
+
+/// The registry's files: a unit that it did not acknowledge is not passed, and the line stops. What is hit by the log's checkpoints or by
+/// closing stops nobody.
+fn stops_or_goes_on(first: &Ran, hit: &[String], _: &Bench, point: &str) {
+    assert!(
+        [0, 3].contains(&first.code),
+        "{point}: {hit:?} {:?}",
+        first.lines
+    );
+    if first.code == 3 {
+        let code = first.error_code();
+        assert!(code.starts_with("registry"), "{point}: {code}");
+    }
+}
+
+/// What is derived from the journal.
+fn stops_nobody(first: &Ran, hit: &[String], _: &Bench, point: &str) {
+    assert_eq!(first.code, 0, "{point}: {hit:?} {:?}", first.lines);
+}
+
+/// A home that can't be locked is not begun with.
+fn does_not_begin(first: &Ran, hit: &[String], _: &Bench, point: &str) {
+    assert_eq!(first.code, 3, "{point}: {hit:?} {:?}", first.lines);
+    assert!(first.all("unit").is_empty(), "{point}: {:?}", first.lines);
+}
+
+/// Both errors at every position; `codes` are the exit codes that come of it.
+fn every_error(files: &'static [&'static str], calls: &'static str, judge: Judge, codes: &[i32]) {
+    for error in ["EIO", "ENOSPC"] {
+        let fault = Fault {
+            files,
+            calls,
+            error,
+        };
+        let got = every_position(fault, judge);
+        assert_eq!(got, codes.iter().copied().collect(), "{calls} on {files:?}");
+    }
+}
+
+#[test]
+fn journal_writes() {
+    every_error(JOURNAL, WRITE, stops_the_line, &[0, 5]);
+}
+
+#[test]
+fn journal_flushes() {
+    every_error(JOURNAL, FLUSH, stops_the_line, &[0, 5]);
+}
+
+#[test]
+fn journal_files_that_can_not_be_opened() {
+    every_error(JOURNAL, OPEN, stops_the_line, &[5]);
+}
+
+#[test]
+fn journal_files_that_can_not_be_sized() {
+    every_error(JOURNAL, SIZE, stops_the_line, &[0, 5]);
+}
+
+#[test]
+fn registry_writes() {
+    every_error(REGISTRY, WRITE, stops_or_goes_on, &[0, 3]);
+}
+
+#[test]
+fn registry_flushes() {
+    every_error(REGISTRY, FLUSH, stops_or_goes_on, &[0, 3]);
+}
+
+#[test]
+fn registry_files_that_can_not_be_opened() {
+    every_error(REGISTRY, OPEN, stops_or_goes_on, &[3]);
+}
+
+#[test]
+fn tile_writes() {
+    every_error(TILES, WRITE, stops_nobody, &[0]);
+}
+
+#[test]
+fn tile_flushes() {
+    every_error(TILES, FLUSH, stops_nobody, &[0]);
+}
+
+#[test]
+fn tile_renames() {
+    every_error(TILES, RENAME, stops_nobody, &[0]);
+}
+
+#[test]
+fn tile_files_that_can_not_be_made() {
+    every_error(TILES, OPEN, stops_nobody, &[0]);
+}
+
+#[test]
+fn a_lock_that_can_not_be_made_sized_or_written() {
+    for calls in [OPEN, SIZE, WRITE] {
+        every_error(LOCK, calls, does_not_begin, &[3]);
+    }
+}
