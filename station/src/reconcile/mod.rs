@@ -26,7 +26,6 @@ mod page;
 mod proofs;
 mod tables;
 mod time;
-mod transcript;
 mod units;
 mod walk;
 mod witness;
