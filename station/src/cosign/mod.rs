@@ -335,10 +335,9 @@ impl Rounds {
         };
         let entered = ask::enter(&registry, &self.log, self.station, note, checkpoint);
         match tokio::time::timeout(patience, entered).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(()) | Err(Answer::Cosigned { .. })) => {}
             Ok(Err(Answer::Disputed(words))) => round.disputes.push(words),
             Ok(Err(Answer::Silent(words))) => round.silent.push(words),
-            Ok(Err(Answer::Cosigned { .. })) => {}
             Err(_) => round
                 .silent
                 .push("the registry did not answer in time".to_owned()),
