@@ -42,6 +42,7 @@ bench: tools-test ## Figures, as ratios in one run; nothing is asserted on time.
 
 soak: tools-test ## The long versions of the seeded tests.
 	KEYLINE_SEEDS=10000 cargo nextest run --package keyline-station --test killed_station
+	KEYLINE_SEEDS=300 cargo nextest run --package keyline-station --test tiles station_killed
 	KEYLINE_SEEDS=1000 cargo nextest run --package keyline-station --test log_faults
 
 firmware: tools-test ## Builds the agent images reproducibly into device-agent/firmware/images.

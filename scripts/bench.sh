@@ -6,6 +6,9 @@ cargo bench --quiet --package keyline-station --bench line -- "$@"
 if [ $# -eq 0 ]; then
     cargo bench --quiet --package keyline-station --bench stores
     echo
+    echo "== the audit log (cargo bench --bench audit -- --leaves 10000000 for the large one)"
+    cargo bench --quiet --package keyline-station --bench audit
+    echo
     echo "== keys a second, each library beside openssl"
     cargo run --quiet --release --package keyline-station --example key_rates
     echo

@@ -108,7 +108,6 @@ impl AppError {
             Self::Home(error) => error.next(),
             Self::Space { .. } => "Make room on that disk, then run again: nothing was lost.",
             Self::AuditKey { source } | Self::Journal(JournalError::Audit(source)) => source.next(),
-            Self::Journal(JournalError::SigningUnavailable { source }) => source.next(),
             Self::Journal(JournalError::LogKeyRefused { .. }) => {
                 "Look at the log's keys with `keyline audit key list`."
             }

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{AppError, Created, InitOptions, init};
+use super::{AppError, Created, InitOptions, TokenOptions, init};
 use crate::home::{Home, HomeLock, mark_replaced, read_config, write_config};
 use crate::journal::{JournalError, JournalReader, Operator};
 use crate::operator::{OperatorError, Permission, Principal, Role, Token};
@@ -21,6 +21,8 @@ pub struct ReplaceOptions {
     pub name: String,
     /// Why.
     pub reason: String,
+    /// The token that holds the new log's key; `None` for a file.
+    pub audit_token: Option<TokenOptions>,
 }
 
 /// Makes the new station and closes the old home for good. `token` is an administrator's of the old station.
@@ -52,6 +54,7 @@ pub async fn replace(
             station_name: options.name,
             registry_url: Some(old_config.registry.url.clone()),
             slots: old_config.slots.clone(),
+            audit_token: options.audit_token,
             ..InitOptions::default()
         },
     )

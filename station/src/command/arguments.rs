@@ -266,6 +266,8 @@ longer knows how many of their units were built: add them again for what is left
         /// Why
         #[arg(long)]
         reason: String,
+        #[command(flatten)]
+        token: TokenArguments,
         /// Allow this destructive act, this time: `--permit replace-station`
         #[arg(long, value_enum, value_name = "ACT")]
         permit: Vec<Permit>,

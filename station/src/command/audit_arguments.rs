@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::Permit;
-use super::export_arguments::ExportArguments;
+use super::export_arguments::{ABOUT, ExportArguments};
 
 /// `keyline audit …`
 #[derive(Debug, Subcommand)]
@@ -50,6 +50,7 @@ registry and the witnesses, and explains every gap. Exit code 5 where something 
     )]
     Verify(Verify),
     /// Take units or the audit log away as files, with a manifest signed by the log's key
+    #[command(long_about = ABOUT)]
     Export(Box<ExportArguments>),
     /// The keys that sign the audit log
     #[command(

@@ -74,7 +74,8 @@ async fn open(request: &DemoRequest) -> Result<App, CommandError> {
         link: LinkSelector::Sim,
     });
     let options = InitOptions {
-        station_name: "demo-station".to_owned(),
+        // A log's name is its for ever: two demonstrations on one registry are two logs.
+        station_name: format!("demo-{}", hex::encode(rand::random::<[u8; 4]>())),
         registry_url: request.registry.clone(),
         slots: slots.collect(),
         ..InitOptions::default()

@@ -92,7 +92,8 @@ async fn ship(
         principal,
         sink,
     };
-    let exit_code = match act.ship_order(order).await? {
+    let shipment = act.ship_order(order).await?;
+    let exit_code = match (shipment.held, shipment.stay) {
         (0, 0) => ExitCode::Success,
         (_, 0) => ExitCode::Held,
         (_, _) => ExitCode::UnitsFailed,

@@ -96,6 +96,7 @@ async fn made(
         reader: &reader,
         home: home.path(),
         operator: &principal.operator,
+        cosigner: Some(app.cosigner()),
         stop,
     };
     Ok(export(&job, options).await?)

@@ -7,25 +7,30 @@ use clap::Args;
 use super::Name;
 use crate::export::{Format, Rows, parse_time};
 
-/// What is to be taken away, as it is typed.
-#[derive(Args, Debug)]
-#[command(
-    long_about = "Writes units, or the leaves of the audit log, into a new directory, with the log's checkpoint and a manifest that is signed by \
-the log's key: who holds the log's public key sees that nothing is missing and nothing was changed. Filters hold all at once. Every export \
-is itself a leaf of the audit log. It works while a line is running.
+/// What `keyline audit export --help` says of the whole.
+pub(super) const ABOUT: &str = "\
+Writes units, or the leaves of the audit log, into a new directory, with the log's checkpoint and a manifest that is signed by the log's \
+key: who holds the log's public key sees that nothing is missing and nothing was changed. Filters hold all at once. Every export is \
+itself a leaf of the audit log. It works while a line is running.
 
-With --seal-to only one file leaves, export.cms: a tar archive of all that, encrypted to a person's public key (RSA of at least 2048 bits, \
-or P-256). He opens it with plain OpenSSL 3:
-    openssl cms -decrypt -binary -inform DER -in export.cms -inkey KEY.pem -out export.tar && tar -xf export.tar
+With --seal-to only one file leaves, export.cms: a tar archive of all that, encrypted to a person's public key (RSA of 2048 to 4096 bits, \
+or P-256). He opens it with plain OpenSSL 3; the examples show how. What OpenSSL wrote counts only if it ended without an error.
 
-In CSV a text that a spreadsheet would take for a formula has a ' before it, and so has a text that begins with '.",
-    after_help = "EXAMPLES
+In CSV a text that a spreadsheet would take for a formula has a ' before it, and so has a text that begins with '.";
+
+const EXAMPLES: &str = "\
+EXAMPLES
     keyline audit export --out /media/stick/WO-1001 --order WO-1001
-    keyline audit export --out 2026-11 --customer acme --from 2026-11-01 --to 2026-12-01 --format csv --format parquet
+    keyline audit export --out november --customer acme --from 2026-11-01 --to 2026-12-01 \\
+        --format csv --format parquet
     keyline audit export --out log --rows leaves --format jsonl
     keyline audit export --out for-ada --customer acme --seal-to ada.pem
-    openssl cms -decrypt -binary -inform DER -in for-ada/export.cms -inkey KEY.pem -out export.tar && tar -xf export.tar"
-)]
+    openssl cms -decrypt -binary -inform DER -in for-ada/export.cms -inkey KEY.pem \\
+        -out export.tar && tar -xf export.tar";
+
+/// What is to be taken away, as it is typed.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct ExportArguments {
     /// The directory to make; it must be empty or not there yet
     #[arg(long, value_name = "DIR")]

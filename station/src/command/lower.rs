@@ -137,6 +137,7 @@ fn replace(command: StationCommand) -> Result<ReplaceOptions, CommandError> {
         to,
         name,
         reason,
+        token,
         permit,
     } = command;
     super::act::require(
@@ -148,6 +149,7 @@ fn replace(command: StationCommand) -> Result<ReplaceOptions, CommandError> {
         new_home: to,
         name,
         reason: checked_reason(&reason)?,
+        audit_token: token_options(token)?,
     })
 }
 

@@ -12,73 +12,69 @@ use crate::event::{Event, ShipmentView};
 use crate::journal::{JournalReader, Unit, UnitFilter};
 use crate::record::{Change, DeviceIdText, OrderId, UnitState};
 
-/// How many units are read at once.
-const PAGE: u32 = 1_000;
+/// How many units are read at once, and named in one leaf.
+const UNITS_PER_LEAF: u32 = 1_000;
 
-/// How many units one leaf names.
-const UNITS_PER_LEAF: usize = 1_000;
-
-/// How many leaves one commit has.
-const LEAVES_PER_COMMIT: usize = 32;
+/// How many units of an order leave, and how many stay.
+#[derive(Default)]
+pub(super) struct Shipment {
+    leaves: usize,
+    /// Those that are held.
+    pub(super) held: usize,
+    /// Those that stay for any other reason.
+    pub(super) stay: usize,
+}
 
 impl Act<'_> {
-    /// Ships what may be shipped of an order and says of the rest why not. Gives how many stay that are held, and how many for other
-    /// reasons.
-    pub(super) async fn ship_order(&self, name: &str) -> Result<(u64, u64), CommandError> {
+    /// Ships what may be shipped of an order and says of the rest why not. A unit is told to leave only after its leaf is on disk.
+    pub(super) async fn ship_order(&self, name: &str) -> Result<Shipment, CommandError> {
         let journal = self.app.journal();
         let order = order_named(journal, name).await?;
         let witnessed_size = self.witnessed_size().await?;
         let shipped = shipped_before(journal, order.id).await?;
-        let mut ships: Vec<DeviceIdText> = Vec::new();
-        let (mut held, mut stays) = (0, 0);
+        let mut shipment = Shipment::default();
         let mut filter = UnitFilter {
             order: Some(order.id),
             ..UnitFilter::default()
         };
         loop {
-            let page = journal.units(&filter, PAGE).await?;
+            let page = journal.units(&filter, UNITS_PER_LEAF).await?;
             let Some(last) = page.last() else { break };
             filter.after = Some(last.device_id);
+            let mut views = Vec::with_capacity(page.len());
             for unit in page {
-                if shipped.contains(&unit.device_id) {
-                    continue;
+                if !shipped.contains(&unit.device_id) {
+                    let why = why_not(journal, &unit, witnessed_size).await?;
+                    shipment.count(unit.state, why.is_some());
+                    views.push(view(unit, why));
                 }
-                let why = why_not(journal, &unit, witnessed_size).await?;
-                match (&why, unit.state) {
-                    (None, _) => ships.push(unit.device_id),
-                    (Some(_), UnitState::Held) => held += 1,
-                    (Some(_), _) => stays += 1,
-                }
-                self.sink.emit(Event::Shipment(Box::new(ShipmentView {
-                    device_id: unit.device_id,
-                    serial: unit.serial,
-                    state: unit.state,
-                    ships: why.is_none(),
-                    why,
-                })));
             }
-        }
-        let leaves: Vec<_> = ships
-            .chunks(UNITS_PER_LEAF)
-            .map(|device_ids| Change::OrderShipped {
-                order: order.id,
-                device_ids: device_ids.to_vec(),
-                witnessed_size,
-                operator: self.principal.operator.clone(),
-            })
-            .collect();
-        for changes in leaves.chunks(LEAVES_PER_COMMIT) {
-            journal.commit(changes.to_vec()).await?;
+            let ships = views.iter().filter(|view| view.ships);
+            let device_ids: Vec<_> = ships.map(|view| view.device_id).collect();
+            if !device_ids.is_empty() {
+                let shipped = Change::OrderShipped {
+                    order: order.id,
+                    device_ids,
+                    witnessed_size,
+                    operator: self.principal.operator.clone(),
+                };
+                journal.commit(vec![shipped]).await?;
+            }
+            for view in views {
+                self.sink.emit(Event::Shipment(Box::new(view)));
+            }
         }
         self.sink.emit(Event::Notice {
             message: format!(
-                "{} units of {} may leave the building; {held} are held and {stays} stay for other reasons; {} had left before.",
-                ships.len(),
+                "{} units of {} may leave the building; {} are held and {} stay for other reasons; {} had left before.",
+                shipment.leaves,
                 order.name,
+                shipment.held,
+                shipment.stay,
                 shipped.len()
             ),
         });
-        Ok((held, stays))
+        Ok(shipment)
     }
 
     /// How many leaves the latest checkpoint covers that enough witnesses have cosigned, after they were asked once more.
@@ -102,6 +98,26 @@ impl Act<'_> {
             next: "Name witnesses in the configuration ([[audit.witness]], audit.cosignatures_min) and bring them in reach: nothing ships without."
                 .to_owned(),
         })
+    }
+}
+
+impl Shipment {
+    const fn count(&mut self, state: UnitState, stays: bool) {
+        match (stays, state) {
+            (false, _) => self.leaves += 1,
+            (true, UnitState::Held) => self.held += 1,
+            (true, _) => self.stay += 1,
+        }
+    }
+}
+
+fn view(unit: Unit, why: Option<String>) -> ShipmentView {
+    ShipmentView {
+        device_id: unit.device_id,
+        serial: unit.serial,
+        state: unit.state,
+        ships: why.is_none(),
+        why,
     }
 }
 

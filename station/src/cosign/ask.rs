@@ -24,6 +24,12 @@ pub(super) enum Answer {
         /// When he signed, in seconds since 1970.
         time_s: u64,
     },
+    /// Nothing of use.
+    Refused(Refusal),
+}
+
+/// Why somebody did not take a checkpoint.
+pub(super) enum Refusal {
     /// He has seen another log of this name, or a larger one.
     Disputed(String),
     /// Nothing that counts, and why.
@@ -55,7 +61,7 @@ impl Asked {
         let name = self.client.key().name();
         match tokio::time::timeout(patience, self.tries(log, note, size)).await {
             Ok(answer) => answer,
-            Err(_) => Answer::Silent(format!("witness {name} did not answer in time")),
+            Err(_) => silent(format!("witness {name} did not answer in time")),
         }
     }
 
@@ -65,7 +71,7 @@ impl Asked {
             let old_size = self.known_size.load(Ordering::SeqCst);
             let proof = match log.consistency(old_size, size).await {
                 Ok(proof) => proof,
-                Err(error) => return Answer::Silent(format!("no proof: {}", chain(&error))),
+                Err(error) => return silent(format!("no proof: {}", chain(&error))),
             };
             match self.client.add_checkpoint(old_size, &proof, note).await {
                 Ok(cosignature) => {
@@ -77,7 +83,7 @@ impl Asked {
                     };
                 }
                 Err(WitnessError::Conflict { size: theirs, .. }) if theirs > size => {
-                    return Answer::Disputed(format!(
+                    return disputed(format!(
                         "witness {name} has seen {theirs} leaves of this log, which has {size} here"
                     ));
                 }
@@ -85,18 +91,26 @@ impl Asked {
                     self.known_size.store(theirs, Ordering::SeqCst);
                 }
                 Err(error @ WitnessError::Inconsistent { .. }) => {
-                    return Answer::Disputed(format!(
+                    return disputed(format!(
                         "witness {name} has seen another log of this name at {old_size} leaves: {}",
                         chain(&error)
                     ));
                 }
-                Err(error) => return Answer::Silent(chain(&error)),
+                Err(error) => return silent(chain(&error)),
             }
         }
-        Answer::Silent(format!(
+        silent(format!(
             "witness {name} names another size each time it is asked"
         ))
     }
+}
+
+fn silent(words: String) -> Answer {
+    Answer::Refused(Refusal::Silent(words))
+}
+
+fn disputed(words: String) -> Answer {
+    Answer::Refused(Refusal::Disputed(words))
 }
 
 /// Enters a checkpoint in the registry, after a look at whether it continues what stands there.
@@ -106,9 +120,9 @@ pub(super) async fn enter(
     station: StationId,
     note: &str,
     checkpoint: &Checkpoint,
-) -> Result<(), Answer> {
+) -> Result<(), Refusal> {
     let silent =
-        |error: &dyn std::error::Error| Answer::Silent(format!("the registry: {}", chain(error)));
+        |error: &dyn std::error::Error| Refusal::Silent(format!("the registry: {}", chain(error)));
     let origin = &checkpoint.origin;
     let latest = registry.latest_checkpoint(origin).await;
     if let Some(latest) = latest.map_err(|error| silent(&error))?
@@ -119,7 +133,7 @@ pub(super) async fn enter(
             .await
             .map_err(|error| silent(&error))?;
         if ours != latest.root {
-            return Err(Answer::Disputed(format!(
+            return Err(Refusal::Disputed(format!(
                 "the registry has another log named {origin}: at {} leaves its root is {}, here it is {}",
                 latest.size,
                 hex::encode(latest.root),
@@ -140,7 +154,7 @@ pub(super) async fn enter(
             error @ (RegistryError::LogRolledBack { .. }
             | RegistryError::LogForked { .. }
             | RegistryError::OriginOfAnother { .. }),
-        ) => Err(Answer::Disputed(chain(&error))),
+        ) => Err(Refusal::Disputed(chain(&error))),
         Err(error) => Err(silent(&error)),
     }
 }

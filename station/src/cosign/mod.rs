@@ -25,7 +25,7 @@ use crate::record::StationId;
 use crate::registry::Registry;
 use crate::tiles::LogReader;
 use crate::witness::{WitnessClient, WitnessError};
-use ask::{Answer, Asked};
+use ask::{Answer, Asked, Refusal};
 
 /// How long the first and the last round may take: they are on a command's way.
 const EDGE_PATIENCE: Duration = Duration::from_secs(3);
@@ -74,12 +74,23 @@ pub fn policy_of(config: &AuditConfig, keys: &[VerifierKey]) -> Result<TrustPoli
 pub struct Round {
     /// How many leaves the checkpoint covers that was shown.
     pub size: u64,
+    /// The checkpoint with the cosignatures that it has now.
+    pub note: String,
     /// Whether it has the cosignatures that the configuration asks for.
     pub witnessed: bool,
     /// Who knows another log under this name, and what it knows.
     pub disputes: Vec<String>,
     /// Who gave no cosignature, and why.
     pub silent: Vec<String>,
+}
+
+impl Round {
+    fn note_refusal(&mut self, refusal: Refusal) {
+        match refusal {
+            Refusal::Disputed(words) => self.disputes.push(words),
+            Refusal::Silent(words) => self.silent.push(words),
+        }
+    }
 }
 
 /// Has checkpoints cosigned for as long as a home is open.
@@ -194,6 +205,15 @@ impl Cosigner {
         self.rounds.round(EDGE_PATIENCE).await
     }
 
+    /// Keeps rounds from beginning until the value is dropped, so that a snapshot of the log can still be cosigned as it is: whoever
+    /// has seen a later checkpoint cosigns no earlier one.
+    pub async fn hold(&self) -> Held<'_> {
+        Held {
+            rounds: &self.rounds,
+            done: self.rounds.done.lock().await,
+        }
+    }
+
     /// How many leaves the latest checkpoint covers that has the cosignatures which the configuration asks for.
     ///
     /// # Errors
@@ -219,6 +239,26 @@ impl Cosigner {
         if let Err(error) = self.rounds.round(EDGE_PATIENCE).await {
             tracing::warn!(cosign.error = %crate::error_text::chain(&error), "the log's last checkpoint was not cosigned");
         }
+    }
+}
+
+/// No round begins while this is held.
+pub struct Held<'c> {
+    rounds: &'c Rounds,
+    done: tokio::sync::MutexGuard<'c, Option<Arc<str>>>,
+}
+
+impl Held<'_> {
+    /// Shows one checkpoint, which was the latest when this was taken, and gives it with its cosignatures.
+    ///
+    /// # Errors
+    /// As [`Cosigner::round`].
+    pub async fn cosign(mut self, note: &str) -> Result<String, CosignError> {
+        let shown = self
+            .rounds
+            .show(note.into(), &mut self.done, EDGE_PATIENCE)
+            .await?;
+        Ok(shown.note)
     }
 }
 
@@ -263,7 +303,17 @@ impl Rounds {
 
     async fn round(&self, patience: Duration) -> Result<Round, CosignError> {
         let mut done = self.done.lock().await;
-        let note = self.journal.checkpoint();
+        self.show(self.journal.checkpoint(), &mut done, patience)
+            .await
+    }
+
+    /// Shows one checkpoint to everybody and keeps what they say.
+    async fn show(
+        &self,
+        note: Arc<str>,
+        done: &mut Option<Arc<str>>,
+        patience: Duration,
+    ) -> Result<Round, CosignError> {
         let checkpoint = SignedNote::parse(&note)
             .and_then(|parsed| Checkpoint::parse(&parsed.text))
             .map_err(JournalError::Audit)?;
@@ -293,13 +343,13 @@ impl Rounds {
                         time_s,
                     });
                 }
-                Answer::Disputed(words) => round.disputes.push(words),
-                Answer::Silent(words) => round.silent.push(words),
+                Answer::Refused(refusal) => round.note_refusal(refusal),
             }
         }
         self.show_registry(&note, &checkpoint, patience, &mut round)
             .await;
         round.witnessed = self.counts() && self.policy()?.check(&cosigned).is_ok();
+        round.note = cosigned;
         let witnessed_size = round.witnessed.then_some(checkpoint.size);
         if !cosignatures.is_empty() {
             self.journal
@@ -335,12 +385,11 @@ impl Rounds {
         };
         let entered = ask::enter(&registry, &self.log, self.station, note, checkpoint);
         match tokio::time::timeout(patience, entered).await {
-            Ok(Ok(()) | Err(Answer::Cosigned { .. })) => {}
-            Ok(Err(Answer::Disputed(words))) => round.disputes.push(words),
-            Ok(Err(Answer::Silent(words))) => round.silent.push(words),
-            Err(_) => round
-                .silent
-                .push("the registry did not answer in time".to_owned()),
+            Ok(Ok(())) => {}
+            Ok(Err(refusal)) => round.note_refusal(refusal),
+            Err(_) => round.note_refusal(Refusal::Silent(
+                "the registry did not answer in time".to_owned(),
+            )),
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::record::{DeviceIdText, Pin, Proof};
 use crate::registry::PinEvent;
 
 pub use make::{DossierError, make};
-pub use verify::{Finding, Outcome, Verdict, verify};
+pub use verify::{Finding, Outcome, Verdict, verify, words_of};
 
 /// The format that this software reads and writes. A field is added without a new version; one that changes its meaning needs one.
 pub const FORMAT: &str = "keyline-dossier/v1";

@@ -5,8 +5,8 @@ use sha2::{Digest as _, Sha256};
 use super::evidence::{self, Told};
 use super::{Dossier, EarlierCheckpoint};
 use crate::audit::{
-    Checkpoint, Hash, Leaf, TrustPolicy, VerifierKey, commitment, leaf_hash, verify_consistency,
-    verify_inclusion,
+    Checkpoint, Hash, Leaf, TrustPolicy, Trusted, VerifierKey, commitment, leaf_hash,
+    verify_consistency, verify_inclusion,
 };
 use crate::error_text::chain;
 use crate::record::{Change, DeviceIdText};
@@ -113,19 +113,22 @@ fn under_checkpoint<'d>(
     let continued = earlier(&dossier.earlier, &head, findings);
     let keys = trusted_keys(&head, policy, &told, &continued, findings);
     match policy.trusting(&keys).check(&dossier.checkpoint) {
-        Ok(trusted) => findings.push(holds(
-            "checkpoint",
-            format!(
-                "log {} with {} leaves, signed by {:08x}, {}",
-                trusted.checkpoint.origin,
-                trusted.checkpoint.size,
-                trusted.log_key.key_id(),
-                cosigners(&trusted.cosigned)
-            ),
-        )),
+        Ok(trusted) => findings.push(holds("checkpoint", words_of(&trusted))),
         Err(error) => findings.push(broken("checkpoint", chain(&error))),
     }
     Some((told, continued))
+}
+
+/// What a trusted checkpoint is, in words.
+#[must_use]
+pub fn words_of(trusted: &Trusted) -> String {
+    format!(
+        "log {} with {} leaves, signed by {:08x}, {}",
+        trusted.checkpoint.origin,
+        trusted.checkpoint.size,
+        trusted.log_key.key_id(),
+        cosigners(&trusted.cosigned)
+    )
 }
 
 fn cosigners(cosigned: &[(String, u64)]) -> String {

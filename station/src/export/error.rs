@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::audit::AuditError;
+use crate::cosign::CosignError;
 use crate::exit::ExitCode;
 use crate::journal::JournalError;
 use crate::seal::SealError;
@@ -66,6 +67,9 @@ pub enum ExportError {
     /// The journal.
     #[error("the journal refused")]
     Journal(#[from] JournalError),
+    /// The checkpoint could not be shown to the witnesses.
+    #[error("the checkpoint could not be shown to the log's witnesses")]
+    Cosign(#[from] CosignError),
     /// A leaf or note of the log can't be read.
     #[error("the audit log can't be read")]
     Audit(#[from] AuditError),
@@ -88,7 +92,7 @@ impl ExportError {
             | Self::NoParent { .. }
             | Self::Seal(SealError::TooLarge { .. }) => ExitCode::Usage,
             Self::File { .. } | Self::Encoding { .. } | Self::Seal(_) => ExitCode::NotReady,
-            Self::Journal(_) | Self::Audit(_) => ExitCode::AuditRefused,
+            Self::Journal(_) | Self::Audit(_) | Self::Cosign(_) => ExitCode::AuditRefused,
             Self::Stopped => ExitCode::Interrupted,
         }
     }
@@ -101,7 +105,7 @@ impl ExportError {
             Self::Unknown { .. } => "unknown",
             Self::Occupied { .. } | Self::NoParent { .. } => "export-place",
             Self::File { .. } | Self::Encoding { .. } => "export-file",
-            Self::Journal(_) | Self::Audit(_) => "journal",
+            Self::Journal(_) | Self::Audit(_) | Self::Cosign(_) => "journal",
             Self::Seal(SealError::TooLarge { .. }) => "export-too-large",
             Self::Seal(_) => "export-seal",
             Self::Stopped => "stopped",
@@ -122,7 +126,7 @@ impl ExportError {
             Self::File { .. } | Self::Encoding { .. } => {
                 "Make room, or name a directory that this station may write: --out DIR. Nothing was handed out."
             }
-            Self::Journal(_) | Self::Audit(_) => {
+            Self::Journal(_) | Self::Audit(_) | Self::Cosign(_) => {
                 "Run `keyline doctor`, then export again: nothing was handed out."
             }
             Self::Seal(SealError::TooLarge { .. }) => {

@@ -12,6 +12,7 @@ use super::{
     SEALED_FILE, archive,
 };
 use crate::clock::wall_ms;
+use crate::cosign::Cosigner;
 use crate::journal::{ExportSnapshot, Journal, JournalReader};
 use crate::record::Change;
 use crate::seal::{CONTENT_LENGTH_MAX, Recipient};
@@ -30,6 +31,8 @@ pub struct ExportJob<'a> {
     pub home: &'a Path,
     /// The id of the operator who asks.
     pub operator: &'a str,
+    /// Who has the checkpoint cosigned that the export is taken under; `None` where nobody is asked.
+    pub cosigner: Option<&'a Cosigner>,
     /// Looked at between two pages.
     pub stop: &'a Stop,
 }
@@ -143,7 +146,15 @@ async fn prepare(
     directory: &Path,
     limit: u64,
 ) -> Result<Prepared, ExportError> {
+    let held = match job.cosigner {
+        Some(cosigner) => Some(cosigner.hold().await),
+        None => None,
+    };
     let mut snapshot = job.reader.export_snapshot().await?;
+    let checkpoint_note = match held {
+        Some(held) => held.cosign(snapshot.note()).await?,
+        None => snapshot.note().to_owned(),
+    };
     let files = write_data(job, options, directory, limit, &mut snapshot).await?;
     let made_at_ms = wall_ms();
     let manifest = Manifest::new(
@@ -153,7 +164,7 @@ async fn prepare(
         &options.filter,
         files,
     );
-    write(&directory.join(CHECKPOINT_FILE), snapshot.note().as_bytes())?;
+    write(&directory.join(CHECKPOINT_FILE), checkpoint_note.as_bytes())?;
     // The journal's file can shrink again while the rest is done.
     drop(snapshot);
     let note = job.journal.sign_manifest(manifest.text()).await?;

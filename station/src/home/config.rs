@@ -100,7 +100,8 @@ pub struct AuditConfig {
     pub ahead_leaves_max: u64,
     /// How many hours the log may run ahead of its last witnessed checkpoint: 1 to 720.
     pub ahead_hours_max: u64,
-    /// The keys that sign checkpoints: one, or two during a roll-over. All of them sign.
+    /// The keys at hand for signing checkpoints: one, or two during a roll-over. Which of them sign is what the log says (`keyline audit key`);
+    /// all of them must be reachable when the station opens.
     #[serde(rename = "key")]
     pub keys: Vec<LogKeyConfig>,
     /// Who cosigns checkpoints. At least one required witness should stand outside the factory.

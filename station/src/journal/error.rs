@@ -208,8 +208,9 @@ impl JournalError {
 
     /// What to do next.
     #[must_use]
-    pub const fn next(&self) -> &'static str {
+    pub fn next(&self) -> &'static str {
         match self {
+            Self::SigningUnavailable { source } => source.next(),
             Self::AheadOfWitnesses { .. } => {
                 "Bring the witnesses back in reach (`keyline doctor` names those that do not answer), then run again."
             }

@@ -1,6 +1,7 @@
 //! What a batch must know before its changes can be judged: the units, serials and runs that they name and that are not in memory.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow as _, Row as _, SqliteConnection};
@@ -35,11 +36,14 @@ pub(super) async fn prefetch<'a>(
         {
             started.insert(*run, (*order, serial.clone()));
         }
-        if let Some(device_id) = prepared.change.device_id()
-            && !state.units.contains_key(&device_id)
-        {
-            state.units.insert(device_id, None);
-            missing.push(device_id);
+        // A change of a run may leave its unit unnamed; the rules need it all the same.
+        let run = prepared.change.run().and_then(|run| state.runs.get(&run));
+        let bound = run.and_then(|run| run.device_id);
+        for device_id in prepared.change.device_id().into_iter().chain(bound) {
+            if let Entry::Vacant(unknown) = state.units.entry(device_id) {
+                unknown.insert(None);
+                missing.push(device_id);
+            }
         }
     }
     let mut serials = Vec::new();

@@ -246,23 +246,40 @@ impl Replayed {
         rows.into_iter().map(leaf).collect()
     }
 
-    /// The leaves about these keys.
-    pub(crate) async fn leaves_of_keys(
+    /// The leaves about keys in these runs.
+    pub(crate) async fn leaves_of_runs(
         &mut self,
-        keys: &[[u8; 32]],
+        runs: &[RunId],
     ) -> Result<Vec<KeyLeaf>, JournalError> {
-        let keys: Vec<_> = keys.iter().map(hex::encode).collect();
-        let condition = "fingerprint IN (SELECT unhex(value) FROM json_each(?1))";
-        self.leaves(condition, list(&keys)?).await
+        let condition = "run_id IN (SELECT unhex(value) FROM json_each(?1))";
+        self.leaves(condition, list(runs)?).await
     }
 
-    /// The leaves about keys of these units.
+    /// The last leaf of each fact about each key of these units.
     pub(crate) async fn leaves_of_units(
         &mut self,
         units: &[DeviceIdText],
     ) -> Result<Vec<KeyLeaf>, JournalError> {
-        let condition = "device_id IN (SELECT unhex(value) FROM json_each(?1))";
+        let condition = "leaf_index IN (SELECT max(leaf_index) FROM key_leaf \
+             WHERE device_id IN (SELECT unhex(value) FROM json_each(?1)) GROUP BY device_id, fact, fingerprint)";
         self.leaves(condition, list(units)?).await
+    }
+
+    /// The last leaf about each key of which the log says that the registry has it, by key, after `after`; at most `limit`.
+    pub(crate) async fn entered_keys(
+        &mut self,
+        after: Option<[u8; 32]>,
+        limit: u32,
+    ) -> Result<Vec<KeyLeaf>, JournalError> {
+        let rows: Vec<LeafColumns> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT max(leaf_index), fact, device_id, fingerprint, run_id, digest, weak FROM key_leaf \
+             WHERE fact IN ('claimed', 'pinned') AND fingerprint > ?1 GROUP BY fingerprint ORDER BY fingerprint LIMIT {limit}"
+        )))
+        .bind(after.map_or_else(Vec::new, |after| after.to_vec()))
+        .fetch_all(&mut self.connection)
+        .await
+        .map_err(database(DOING))?;
+        rows.into_iter().map(leaf).collect()
     }
 
     /// Leaves about keys to which nothing before them led; at most `limit` of each kind.

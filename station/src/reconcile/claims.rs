@@ -88,8 +88,9 @@ async fn check_page(
     for leaf in log.leaves_of_units(&devices).await? {
         of_devices.entry(leaf.device_id).or_default().push(leaf);
     }
+    let proven = proven_in(log, page).await?;
     for record in page {
-        if record.claimed_at_ms > snapshot_ms {
+        if record.claimed_at_ms >= snapshot_ms {
             let message = "claimed while this verification was running";
             findings.add(Code::AfterSnapshot.at(place(record), message));
             continue;
@@ -98,12 +99,12 @@ async fn check_page(
         let leaves = leaves.map_or(&[][..], Vec::as_slice);
         findings.extend(check_claimed(record, leaves));
         let pinned_at_ms = record.pin.as_ref().and_then(|pin| pin.pinned_at_ms);
-        if pinned_at_ms.is_some_and(|at| at > snapshot_ms) {
+        if pinned_at_ms.is_some_and(|at| at >= snapshot_ms) {
             let message = "pinned while this verification was running";
             findings.add(Code::AfterSnapshot.at(place(record), message));
             continue;
         }
-        match check_state(record, leaves, inputs.station, registry).await {
+        match check_state(record, (leaves, &proven), inputs.station, registry).await {
             Ok(found) => findings.extend(found),
             Err(error) => findings.add(refused("the registry's history", &error)),
         }
@@ -152,16 +153,16 @@ fn check_claimed(record: &ClaimRecord, leaves: &[KeyLeaf]) -> Vec<Finding> {
 /// What became of the claim is what the log says.
 async fn check_state(
     record: &ClaimRecord,
-    leaves: &[KeyLeaf],
+    (leaves, proven): (&[KeyLeaf], &[KeyLeaf]),
     station: StationId,
     registry: &Registry,
 ) -> Result<Vec<Finding>, RegistryError> {
     let pinned = leaf_of(record, leaves, KeyFact::Pinned);
     let mut findings = Vec::new();
     match (state(record), pinned) {
-        ("active", _) => findings.extend(check_pinned(record, leaves, station)),
+        ("active", _) => findings.extend(check_pinned(record, (leaves, proven), station)),
         ("revoked", pinned) => {
-            findings.extend(check_pinned(record, leaves, station));
+            findings.extend(check_pinned(record, (leaves, proven), station));
             let ends = |leaf: &&KeyLeaf| match leaf.fact {
                 KeyFact::Revoked => leaf.fingerprint == record.fingerprint,
                 KeyFact::Rework => pinned.is_none_or(|pinned| leaf.index > pinned.index),
@@ -198,7 +199,8 @@ async fn check_state(
 }
 
 fn superseded(record: &ClaimRecord, leaves: &[KeyLeaf]) -> Finding {
-    let own = leaf_of(record, leaves, KeyFact::Keyed).map(|leaf| leaf.index);
+    // The key may come back later, and is then refused: what counts is when it was claimed.
+    let own = leaf_of(record, leaves, KeyFact::Claimed).map(|leaf| leaf.index);
     let newer = |leaf: &&KeyLeaf| {
         leaf.fact == KeyFact::Keyed
             && leaf.fingerprint != record.fingerprint
@@ -217,8 +219,12 @@ fn superseded(record: &ClaimRecord, leaves: &[KeyLeaf]) -> Finding {
 }
 
 /// A key that is or was trusted: by a proof that verifies again, and that the log knows.
-fn check_pinned(record: &ClaimRecord, leaves: &[KeyLeaf], station: StationId) -> Vec<Finding> {
-    let mut findings = check_stored(record, leaves, station);
+fn check_pinned(
+    record: &ClaimRecord,
+    (leaves, proven): (&[KeyLeaf], &[KeyLeaf]),
+    station: StationId,
+) -> Vec<Finding> {
+    let mut findings = check_stored(record, proven, station);
     let by_station = |proof: &StoredProof| match proof {
         StoredProof::Readable(proof) => proof.station == station,
         StoredProof::Unreadable(_) => false,
@@ -240,10 +246,26 @@ fn check_pinned(record: &ClaimRecord, leaves: &[KeyLeaf], station: StationId) ->
     findings
 }
 
-/// The stored proof verifies, and is the one in the log.
+/// The proofs that the log has of the runs which the stored proofs name.
+pub(super) async fn proven_in(
+    log: &mut Replayed,
+    records: &[ClaimRecord],
+) -> Result<Vec<KeyLeaf>, ReconcileError> {
+    let run = |record: &ClaimRecord| match &record.proof {
+        Some(StoredProof::Readable(proof)) => Some(proof.run),
+        _ => None,
+    };
+    let runs: Vec<_> = records.iter().filter_map(run).collect();
+    let mut leaves = log.leaves_of_runs(&runs).await?;
+    leaves.retain(|leaf| leaf.fact == KeyFact::Proven);
+    leaves.sort_by_key(|leaf| leaf.run);
+    Ok(leaves)
+}
+
+/// The stored proof verifies, and is the one in the log: among `proven`, by run.
 pub(super) fn check_stored(
     record: &ClaimRecord,
-    leaves: &[KeyLeaf],
+    proven: &[KeyLeaf],
     station: StationId,
 ) -> Vec<Finding> {
     let proof = match &record.proof {
@@ -277,10 +299,11 @@ pub(super) fn check_stored(
     let mut transcript = Sha256::new();
     proof.transcript().write(|bytes| transcript.update(bytes));
     let digest: [u8; 32] = transcript.finalize().into();
-    let logged = |leaf: &KeyLeaf| {
-        leaf.fact == KeyFact::Proven && leaf.run == Some(proof.run) && leaf.digest == Some(digest)
-    };
-    if leaves.iter().any(logged) {
+    let of_run = proven.partition_point(|leaf| leaf.run < Some(proof.run));
+    let of_run = proven[of_run..]
+        .iter()
+        .take_while(|leaf| leaf.run == Some(proof.run));
+    if of_run.into_iter().any(|leaf| leaf.digest == Some(digest)) {
         return Vec::new();
     }
     let message = format!(
@@ -330,8 +353,8 @@ async fn alarms(
             Ok(page) => page,
             Err(error) => return Ok(Err(error)),
         };
-        let keys: Vec<_> = page.alarms.iter().map(|alarm| alarm.fingerprint).collect();
-        let leaves = log.leaves_of_keys(&keys).await?;
+        let of_runs: Vec<_> = page.alarms.iter().map(|alarm| alarm.run).collect();
+        let leaves = log.leaves_of_runs(&of_runs).await?;
         for alarm in &page.alarms {
             if runs.len() < ALARMS_MAX {
                 runs.insert(alarm.run);
@@ -341,7 +364,7 @@ async fn alarms(
                     && leaf.run == Some(alarm.run)
                     && leaf.device_id == alarm.device_id
             });
-            if said || alarm.at_ms > snapshot_ms {
+            if said || alarm.at_ms >= snapshot_ms {
                 continue;
             }
             let place = format!(

@@ -1,12 +1,14 @@
 //! What one leaf's evidence shows by itself, without any other leaf: signatures, nonces, and whose they are.
 
 use keyline_protocol::identity::{Digest, fingerprint};
+use keyline_protocol::transcript::{ClaimTranscript, ProofTranscript};
 use sha2::{Digest as _, Sha256};
 
-use super::transcript::ProofFields;
 use super::{Code, Finding};
 use crate::journal::{KeyFact, KeyLeaf};
-use crate::record::{Change, DeviceIdText, Evidence, RunId, StationId, Step};
+use crate::record::{
+    Change, DeviceIdText, Evidence, RunId, StationId, Step, parse_proof_transcript,
+};
 use crate::signature;
 
 /// A step that was done, as its leaf says.
@@ -47,7 +49,7 @@ pub(super) fn key_leaf(index: u64, change: &Change) -> Option<KeyLeaf> {
             Evidence::Proven {
                 transcript, weak, ..
             } => {
-                let fields = ProofFields::parse(transcript)?;
+                let fields = parse_proof_transcript(transcript)?;
                 Some(KeyLeaf {
                     digest: Some(Sha256::digest(transcript).into()),
                     weak: *weak,
@@ -109,7 +111,7 @@ pub(super) fn check(index: u64, change: &Change, station: StationId) -> Vec<Find
             weak,
             nonce_random,
             nonce_checkpoint_digest,
-        } => match ProofFields::parse(transcript) {
+        } => match parse_proof_transcript(transcript) {
             None => {
                 let message = "expected the transcript of a proof, found bytes that are none";
                 findings.push(Code::TranscriptUnreadable.at(&done.place, message));
@@ -180,7 +182,7 @@ impl Done<'_> {
             let message = "a key was seen, and the leaf does not say in which unit";
             return Some(Code::EvidenceWithoutUnit.at(&self.place, message));
         };
-        let digest = keyline_protocol::transcript::ClaimTranscript {
+        let digest = ClaimTranscript {
             challenge,
             device_id: device_id.0,
             algorithm: algorithm.0,
@@ -197,11 +199,11 @@ impl Done<'_> {
     }
 
     /// The proof speaks of this run, this unit and this station.
-    fn check_names(&self, fields: &ProofFields<'_>, station: StationId) -> Vec<Finding> {
+    fn check_names(&self, fields: &ProofTranscript<'_>, station: StationId) -> Vec<Finding> {
         let unit = self.device_id.map(|id| hex::encode(id.0.as_bytes()));
         let said = [
             ("run", Some(self.run.to_string()), hex::encode(fields.run)),
-            ("unit", unit, hex::encode(fields.device_id)),
+            ("unit", unit, hex::encode(fields.device_id.as_bytes())),
             (
                 "station",
                 Some(station.to_string()),
@@ -223,7 +225,7 @@ impl Done<'_> {
 
     fn check_authenticator(
         &self,
-        fields: &ProofFields<'_>,
+        fields: &ProofTranscript<'_>,
         transcript: &[u8],
         authenticator: &[u8],
         weak: bool,

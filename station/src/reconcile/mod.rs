@@ -10,12 +10,13 @@
 //! 3. *The tables.* The log is replayed by the journal's own rules into the scratch database, which is then compared table by table
 //!    (`tables`).
 //! 4. *Evidence.* Signatures, nonces and transcripts are checked again (`evidence`, `proofs`).
-//! 5. *The registry.* Units, claims, pins, proofs, alarms and orders (`units`, `claims`, `orders`).
+//! 5. *The registry.* Units, keys, claims, pins, proofs, alarms and orders (`units`, `entered`, `claims`, `orders`).
 //!
 //! What is held in memory does not grow with the log, and findings are told at once.
 
 mod claims;
 mod code;
+mod entered;
 mod error;
 mod evidence;
 mod finding;
@@ -25,7 +26,6 @@ mod page;
 mod proofs;
 mod tables;
 mod time;
-mod transcript;
 mod units;
 mod walk;
 mod witness;
@@ -107,9 +107,10 @@ pub async fn deep(
             Some(Replay::begin(&scratch, keys.pop()).await?)
         }
     };
+    // Before the snapshot: what the registry got in between is in the log, and looked at all the same where it is told as later.
+    let snapshot_ms = crate::clock::wall_ms();
     let compared = replay.as_ref().map(|_| scratch.as_path());
     let mut snapshot = inputs.journal.snapshot(compared).await?;
-    let snapshot_ms = crate::clock::wall_ms();
 
     let (witness, begun) =
         Witness::begin(inputs.registry, inputs.origin, inputs.known, snapshot_ms).await;
@@ -132,7 +133,8 @@ pub async fn deep(
     tables::compare(&mut snapshot, &mut findings).await?;
     let mut log = Replayed::open(&scratch).await?;
     units::check_causes(&mut log, &mut findings).await?;
-    units::check(&mut log, &inputs, &mut findings).await?;
+    units::check(&mut log, &inputs, snapshot_ms, &mut findings).await?;
+    entered::check(&mut log, &inputs, &mut findings).await?;
     let trusted = claims::check(&mut log, &inputs, snapshot_ms, &mut findings).await?;
     orders::check(&mut log, &proofs, trusted.as_ref(), &mut findings).await?;
     Ok(findings.report)

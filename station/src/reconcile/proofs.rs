@@ -4,10 +4,12 @@
 use std::collections::{HashMap, VecDeque};
 
 use keyline_protocol::identity::Digest;
+use keyline_protocol::transcript::ProofTranscript;
 
-use super::transcript::ProofFields;
 use super::{Code, Finding};
-use crate::record::{Change, Evidence, Order, OrderId, Product, ProductId, RunId};
+use crate::record::{
+    Change, Evidence, Order, OrderId, Product, ProductId, RunId, parse_proof_transcript,
+};
 
 /// How many checkpoint digests are kept. A proof names one of the latest: the unit answers within seconds.
 const DIGESTS_MAX: usize = 65_536;
@@ -100,7 +102,7 @@ impl Proofs {
                 } => {
                     let mut findings = Vec::new();
                     findings.extend(self.resolve(index, *nonce_checkpoint_digest));
-                    if let Some(fields) = ProofFields::parse(transcript) {
+                    if let Some(fields) = parse_proof_transcript(transcript) {
                         findings.extend(self.hold(index, *run, &fields));
                     }
                     return findings;
@@ -124,7 +126,7 @@ impl Proofs {
         Some(unknown_checkpoint(index, digest))
     }
 
-    fn hold(&self, index: u64, run: RunId, fields: &ProofFields<'_>) -> Vec<Finding> {
+    fn hold(&self, index: u64, run: RunId, fields: &ProofTranscript<'_>) -> Vec<Finding> {
         let place = format!("leaf {index}");
         let Some(facts) = self.runs.get(&run) else {
             let message =
@@ -174,7 +176,7 @@ impl Proofs {
 
 fn of_product(
     product: &Product,
-    fields: &ProofFields<'_>,
+    fields: &ProofTranscript<'_>,
 ) -> [(&'static str, Vec<u8>, Vec<u8>); 6] {
     [
         (
@@ -185,22 +187,22 @@ fn of_product(
         (
             "cloud address",
             product.cloud_address.clone().into_bytes(),
-            fields.cloud_address.to_vec(),
+            fields.cloud_address.as_bytes().to_vec(),
         ),
         (
             "lock policy",
             vec![product.lock_policy.code()],
-            vec![fields.lock_policy],
+            vec![fields.lock_policy.code()],
         ),
         (
             "key policy",
             vec![product.key_policy.code()],
-            vec![fields.key_policy],
+            vec![fields.key_policy.code()],
         ),
         (
             "platform",
             vec![product.platform.code()],
-            vec![fields.platform],
+            vec![fields.platform.code()],
         ),
         (
             "algorithm",

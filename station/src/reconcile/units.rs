@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::claims::{check_stored, revocation};
+use super::claims::revocation;
 use super::finding::{Findings, TOLD_MAX};
 use super::witness::refused;
 use super::{Code, Finding, Inputs, ReconcileError};
 use crate::journal::{KeyLeaf, Replayed, ReplayedUnit};
 use crate::record::{DeviceIdText, UnitState};
-use crate::registry::{ActivePin, ClaimRecord, Registry, RegistryError};
+use crate::registry::{ActivePin, Registry, RegistryError};
 
 /// How many units are looked at together.
 const PAGE: u32 = 500;
@@ -36,6 +36,7 @@ pub(super) async fn check_causes(
 pub(super) async fn check(
     log: &mut Replayed,
     inputs: &Inputs<'_>,
+    snapshot_ms: u64,
     findings: &mut Findings<'_>,
 ) -> Result<(), ReconcileError> {
     let mut registry = inputs.registry;
@@ -49,14 +50,30 @@ pub(super) async fn check(
         findings.report.units += units.len() as u64;
         findings.extend(units.iter().filter_map(standing));
         let Some(asked) = registry else { continue };
-        match trusted(asked, &units).await {
-            Ok(trusted) => hold(log, inputs, asked, &units, &trusted, findings).await?,
-            Err(error) => {
-                findings.add(refused("the registry's pins", &error));
-                registry = None;
-            }
+        let active = trusted(asked, &units).await;
+        let held = match active {
+            Ok(active) => all(asked, &units, &active, snapshot_ms, findings).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = held {
+            findings.add(refused("the registry's pins", &error));
+            registry = None;
         }
     }
+}
+
+async fn all(
+    registry: &Registry,
+    units: &[ReplayedUnit],
+    active: &HashMap<DeviceIdText, ActivePin>,
+    snapshot_ms: u64,
+    findings: &mut Findings<'_>,
+) -> Result<(), RegistryError> {
+    for unit in units {
+        let active = active.get(&unit.device_id);
+        findings.extend(hold(registry, unit, active, snapshot_ms).await?);
+    }
+    Ok(())
 }
 
 fn place(unit: &ReplayedUnit) -> String {
@@ -90,66 +107,30 @@ fn standing(unit: &ReplayedUnit) -> Option<Finding> {
     Some(code.at(place(unit), message))
 }
 
-/// What the registry says of a page of units.
-struct Trusted {
-    active: HashMap<DeviceIdText, ActivePin>,
-    claims: HashMap<[u8; 32], ClaimRecord>,
-}
-
-async fn trusted(registry: &Registry, units: &[ReplayedUnit]) -> Result<Trusted, RegistryError> {
-    let devices: Vec<_> = units.iter().map(|unit| unit.device_id).collect();
-    let pinned = units.iter().filter_map(|unit| unit.pinned.as_ref());
-    let keys: Vec<_> = pinned.map(|leaf| leaf.fingerprint).collect();
-    let active = registry.active_pins(&devices).await?;
-    let claims = registry.claims_of_keys(&keys).await?;
-    Ok(Trusted {
-        active: active.into_iter().map(|pin| (pin.device_id, pin)).collect(),
-        claims: claims
-            .into_iter()
-            .map(|claim| (claim.fingerprint, claim))
-            .collect(),
-    })
-}
-
-async fn hold(
-    log: &mut Replayed,
-    inputs: &Inputs<'_>,
+async fn trusted(
     registry: &Registry,
     units: &[ReplayedUnit],
-    trusted: &Trusted,
-    findings: &mut Findings<'_>,
-) -> Result<(), ReconcileError> {
-    for unit in units {
-        let active = trusted.active.get(&unit.device_id);
-        let passed = matches!(unit.state, UnitState::Passed | UnitState::Weak);
-        let Some(pinned) = unit.pinned.as_ref().filter(|_| passed) else {
-            findings.extend(unfinished(unit, active));
-            continue;
-        };
-        let claim = trusted.claims.get(&pinned.fingerprint);
-        let found = match (claim, active) {
-            (None, _) => {
-                let message = format!(
-                    "leaf {} says that the registry trusts the key {}, the registry has no claim of it",
-                    pinned.index,
-                    hex::encode(pinned.fingerprint)
-                );
-                vec![Code::ClaimMissing.at(place(unit), message)]
-            }
-            (Some(claim), Some(active)) if active.fingerprint == pinned.fingerprint => {
-                let mut found: Vec<_> = strength(unit, active).into_iter().collect();
-                // Claims of this station are all looked at by themselves.
-                if claim.claim.station != inputs.station {
-                    let leaves = log.leaves_of_keys(&[pinned.fingerprint]).await?;
-                    found.extend(check_stored(claim, &leaves, inputs.station));
-                }
-                found
-            }
-            (Some(claim), active) => not_trusted(registry, unit, pinned, claim, active).await,
-        };
-        findings.extend(found);
+) -> Result<HashMap<DeviceIdText, ActivePin>, RegistryError> {
+    let devices: Vec<_> = units.iter().map(|unit| unit.device_id).collect();
+    let active = registry.active_pins(&devices).await?;
+    Ok(active.into_iter().map(|pin| (pin.device_id, pin)).collect())
+}
+
+/// Holds a unit against its active pin.
+async fn hold(
+    registry: &Registry,
+    unit: &ReplayedUnit,
+    active: Option<&ActivePin>,
+    snapshot_ms: u64,
+) -> Result<Option<Finding>, RegistryError> {
+    let passed = matches!(unit.state, UnitState::Passed | UnitState::Weak);
+    let Some(pinned) = unit.pinned.as_ref().filter(|_| passed) else {
+        return Ok(unfinished(unit, active, snapshot_ms));
+    };
+    match active {
+        Some(active) if active.fingerprint == pinned.fingerprint => Ok(strength(unit, active)),
+        _ => not_trusted(registry, unit, pinned, active).await,
     }
-    Ok(())
 }
 
 /// The proof was as strong as the log says.
@@ -171,17 +152,19 @@ async fn not_trusted(
     registry: &Registry,
     unit: &ReplayedUnit,
     pinned: &KeyLeaf,
-    claim: &ClaimRecord,
     active: Option<&ActivePin>,
-) -> Vec<Finding> {
+) -> Result<Option<Finding>, RegistryError> {
+    let mut claims = registry.claims_of_keys(&[pinned.fingerprint]).await?;
+    let Some(claim) = claims.pop() else {
+        // Told where the log's keys are looked for in the registry.
+        return Ok(None);
+    };
     let state = claim.pin.as_ref().map(|pin| pin.state.as_str());
     if state == Some("revoked") {
         let since = unit.revoked.filter(|leaf| *leaf > pinned.index);
-        match revocation(registry, claim, since).await {
-            // Told once, where the claim is looked at.
-            Ok(Some(_)) => return Vec::new(),
-            Ok(None) => {}
-            Err(error) => return vec![refused("the registry's history", &error)],
+        if revocation(registry, &claim, since).await?.is_some() {
+            // Told where the claim is looked at.
+            return Ok(None);
         }
     }
     let expected = hex::encode(pinned.fingerprint);
@@ -191,7 +174,7 @@ async fn not_trusted(
             pinned.index,
             hex::encode(active.fingerprint)
         );
-        return vec![Code::PinDiffers.at(place(unit), message)];
+        return Ok(Some(Code::PinDiffers.at(place(unit), message)));
     }
     let message = format!(
         "leaf {} says that the registry trusts the key {expected}, the registry has {}",
@@ -201,12 +184,20 @@ async fn not_trusted(
             |state| format!("it as {state}")
         )
     );
-    vec![Code::PinMissing.at(place(unit), message)]
+    Ok(Some(Code::PinMissing.at(place(unit), message)))
 }
 
 /// A unit that is not a finished one, and that the cloud trusts.
-fn unfinished(unit: &ReplayedUnit, active: Option<&ActivePin>) -> Option<Finding> {
+fn unfinished(
+    unit: &ReplayedUnit,
+    active: Option<&ActivePin>,
+    snapshot_ms: u64,
+) -> Option<Finding> {
     let active = active?;
+    if active.pinned_at_ms.is_some_and(|at| at >= snapshot_ms) {
+        let message = "pinned while this verification was running";
+        return Some(Code::AfterSnapshot.at(place(unit), message));
+    }
     let message = format!(
         "the log has it as {}, the registry trusts its key {}",
         unit.state.name(),

@@ -22,7 +22,7 @@ pub(super) struct Witness<'a> {
     page: VecDeque<EnteredCheckpoint>,
     after: u64,
     known: BTreeMap<u64, Vec<(&'a KnownCheckpoint, Checkpoint, SignedNote)>>,
-    /// When the journal's snapshot was taken, in milliseconds since 1970.
+    /// Before the journal's snapshot was taken, in milliseconds since 1970.
     snapshot_ms: u64,
     /// A fork was told: what follows differs as well.
     forked: bool,
@@ -172,7 +172,7 @@ impl<'a> Witness<'a> {
             for entered in std::iter::once(first).chain(latest) {
                 let place = format!("the registry's checkpoint of {} leaves", entered.size);
                 findings.extend(check_note(&place, &entered, self.origin, ring));
-                findings.push(if entered.at_ms > self.snapshot_ms {
+                findings.push(if entered.at_ms >= self.snapshot_ms {
                     let message = "entered while this verification was running";
                     Code::AfterSnapshot.at(place, message)
                 } else {

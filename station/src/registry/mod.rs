@@ -34,7 +34,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use error::RegistryError;
 pub use log::{CheckpointReceipt, EnteredCheckpoint, LogAlarm, LogAlarmKind, LogCheckpoint};
 pub use model::{PinEvent, PinEventKind, RegistryAlarm};
-pub use reconcile::{ActivePin, AlarmPage, ClaimPin, ClaimRecord, StoredProof};
+pub use reconcile::{ActivePin, AlarmPage, ClaimPin, ClaimRecord, KeyOwner, StoredProof};
 pub(crate) use verify::{claim as check_claim, proof as check_proof};
 
 use crate::record::{Claim, ClaimReceipt, DeviceIdText, PinReceipt, Proof};

@@ -70,6 +70,17 @@ pub struct ActivePin {
     pub pinned_at_ms: Option<u64>,
 }
 
+/// Whose a key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyOwner {
+    /// The key.
+    pub fingerprint: [u8; 32],
+    /// The device that it was claimed for.
+    pub device_id: DeviceIdText,
+    /// The station that claimed it.
+    pub station: StationId,
+}
+
 /// A page of alarms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AlarmPage {
@@ -174,6 +185,31 @@ impl Registry {
         let mut records = found.map_err(explained(DOING))?;
         self.add_proofs(&mut records).await?;
         Ok(records)
+    }
+
+    /// Whose these keys are, in no order. Keys that nobody claimed are left out.
+    ///
+    /// # Errors
+    /// [`RegistryError`] where the database can't be reached or is damaged.
+    pub async fn owners_of_keys(
+        &self,
+        fingerprints: &[[u8; 32]],
+    ) -> Result<Vec<KeyOwner>, RegistryError> {
+        let sql = "SELECT fingerprint, device_id, station FROM key_claim WHERE fingerprint IN";
+        let keys: Vec<_> = fingerprints.iter().map(|key| key.to_vec()).collect();
+        let mut connection = self.pool.acquire().await.map_err(explained(DOING))?;
+        let rows: Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> = select_in(&mut connection, (sql, ""), &keys)
+            .await
+            .map_err(explained(DOING))?;
+        let owner = |(fingerprint, device, station): (Vec<u8>, Vec<u8>, Vec<u8>)| {
+            Ok(KeyOwner {
+                fingerprint: store::hash(&fingerprint)?,
+                device_id: store::device_id(&device)?,
+                station: station_id(&station)?,
+            })
+        };
+        let owners: Result<_, StoreError> = rows.into_iter().map(owner).collect();
+        owners.map_err(failed)
     }
 
     /// The active pins of these devices, in no order, whether or not there is a claim behind them.

@@ -44,17 +44,13 @@ impl TileDirectory {
         read_limited(&self.path.join(tile.to_string()), length_max)
     }
 
-    /// The first hashes of a tile from whatever file has them: of exactly this width, full, or of the width that is published.
-    pub(super) fn read_hashes(&self, tile: TileId, published: Option<TileId>) -> Option<Vec<u8>> {
+    /// The first hashes of a tile, from the file of exactly this width or from the full one.
+    pub(super) fn read_hashes(&self, tile: TileId) -> Option<Vec<u8>> {
         let length = tile.length_max();
-        let wider = [Some(tile), Some(tile.completed()), published];
-        wider.into_iter().flatten().find_map(|candidate| {
+        [tile, tile.completed()].into_iter().find_map(|candidate| {
             let mut bytes = self.read(candidate)?;
-            let whole = bytes.len() == candidate.length_max() && bytes.len() >= length;
-            whole.then(|| {
-                bytes.truncate(length);
-                bytes
-            })
+            bytes.truncate(length);
+            (bytes.len() == length).then_some(bytes)
         })
     }
 
@@ -179,7 +175,12 @@ fn with_parent<T>(path: &Path, act: impl Fn() -> std::io::Result<T>) -> std::io:
 
 fn read_limited(path: &Path, length_max: u64) -> Option<Vec<u8>> {
     let file = File::open(path).ok()?;
-    let mut bytes = Vec::with_capacity(8 * 1024);
+    let length = file.metadata().ok()?.len();
+    if length > length_max {
+        return None;
+    }
+    // Room for one more byte lets the end be seen without another reallocation.
+    let mut bytes = Vec::with_capacity(usize::try_from(length).ok()? + 1);
     file.take(length_max + 1).read_to_end(&mut bytes).ok()?;
     (bytes.len() as u64 <= length_max).then_some(bytes)
 }

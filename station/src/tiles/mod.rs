@@ -20,9 +20,11 @@ mod directory;
 mod edge;
 mod error;
 mod publication;
+mod published;
 mod publisher;
 mod reader;
 mod recompute;
+mod standing;
 mod trunk;
 
 pub use directory::TileDirectory;
@@ -30,6 +32,7 @@ pub use error::TilesError;
 pub use publisher::{Publisher, PublisherStatus};
 pub use reader::LogReader;
 pub use recompute::{Recomputed, recompute};
+pub use standing::{Standing, standing};
 
 /// The directory's name in a station's home.
 pub const TILE_DIRECTORY: &str = "tlog";

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::cache::Cache;
 use super::directory::TileDirectory;
-use super::edge::{Edge, full_count, partial, partial_bundle};
+use super::edge::{Edge, full_count};
 use super::error::TilesError;
+use super::published::published_edge;
 use crate::audit::{
     AuditError, Checkpoint, Hash, HashTile, SignedNote, TILE_HEIGHT, TILE_WIDTH, TileContent,
-    TileId, hash_bundle, leaf_hash,
+    TileId, leaf_hash,
 };
 use crate::journal::{JournalError, JournalReader, LEAVES_MAX};
 
@@ -120,7 +121,7 @@ impl Trunk {
             if published > size {
                 return None;
             }
-            edge_on_disk(&directory, published, trust_partials)
+            published_edge(&directory, published, trust_partials)
         })
         .await
     }
@@ -266,46 +267,4 @@ pub(super) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|_| TilesError::Ending)
-}
-
-/// The edge of a published tree of `size` leaves. Where the last leaves are nowhere, that of the tree before them.
-fn edge_on_disk(directory: &TileDirectory, size: u64, trust_partials: bool) -> Option<Edge> {
-    let from_file = |level, size| {
-        let bytes = directory.read_hashes(partial(size, level)?, None)?;
-        Some(bytes.as_chunks::<32>().0.to_vec())
-    };
-    let from_bundle = |id: TileId| {
-        let tile = hash_bundle(id.width(), &directory.read(id)?).ok()?;
-        Some(tile.hashes().to_vec())
-    };
-    let leaves = match partial_bundle(size) {
-        None => Some(Vec::new()),
-        Some(bundle) => (from_file(0, size).filter(|_| trust_partials))
-            .or_else(|| from_bundle(bundle))
-            .or_else(|| from_file(0, size)),
-    };
-    let known = leaves
-        .as_ref()
-        .map_or(size - size % u64::from(TILE_WIDTH), |_| size);
-    let mut levels = Vec::new();
-    for level in (0..8).take_while(|level| known >> (TILE_HEIGHT * u32::from(*level)) > 0) {
-        let hashes = match (level, partial(known, level)) {
-            (_, None) => Vec::new(),
-            (0, Some(_)) => leaves.clone()?,
-            (_, Some(id)) => (from_file(level, known).filter(|_| trust_partials))
-                .or_else(|| from_below(directory, id, level))?,
-        };
-        levels.push(hashes);
-    }
-    Edge::new(known, levels)
-}
-
-/// The hashes of a partial tile from the full tiles that they stand for.
-fn from_below(directory: &TileDirectory, id: TileId, level: u8) -> Option<Vec<Hash>> {
-    let first = id.index() * u64::from(TILE_WIDTH);
-    let below = (first..first + u64::from(id.width())).map(|index| {
-        let bytes = directory.read(TileId::full(level.checked_sub(1)?, index))?;
-        HashTile::parse(TILE_WIDTH, &bytes).ok()?.root()
-    });
-    below.collect()
 }

@@ -16,6 +16,16 @@ fn config() -> Config {
     config
 }
 
+/// The key of a new station, as it is written.
+const FILE_KEY: &str = "kind = \"file\"\npath = \"keys/audit.pem\"";
+
+/// A key in a token.
+fn token_key(module: &str, token: &str) -> String {
+    format!(
+        "kind = \"token\"\nmodule = \"{module}\"\ntoken = \"{token}\"\nlabel = \"a\"\npin_file = \"pin\""
+    )
+}
+
 #[test]
 fn a_configuration_reads_back_what_was_written() {
     let text = toml::to_string(&config()).unwrap();
@@ -113,6 +123,21 @@ fn what_can_not_work_is_refused_by_its_key_or_place() {
             "expected station.name",
         ),
         (
+            FILE_KEY,
+            &token_key("softhsm.so", "line-7"),
+            "expected audit.key.module to be the absolute path",
+        ),
+        (
+            FILE_KEY,
+            &token_key("/softhsm.so", ""),
+            "expected audit.key.token to be a label of 1 to 32 bytes",
+        ),
+        (
+            FILE_KEY,
+            &token_key("/softhsm.so", &"x".repeat(33)),
+            "expected audit.key.token to be a label of 1 to 32 bytes",
+        ),
+        (
             "path = \"journal.sqlite\"",
             "path = \"\"",
             "expected journal.path",
@@ -130,8 +155,8 @@ fn what_can_not_work_is_refused_by_its_key_or_place() {
     let error = Config::parse(&good.replacen("failures_max", "failure_max", 1))
         .unwrap_err()
         .to_string();
-    assert!(
-        error.contains("line 18, column 1"),
-        "it says where: {error}"
-    );
+    let mut lines = good.lines();
+    let line = lines.position(|line| line.starts_with("failures_max"));
+    let place = format!("line {}, column 1", line.unwrap() + 1);
+    assert!(error.contains(&place), "it says where: {error}");
 }

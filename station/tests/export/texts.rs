@@ -27,6 +27,7 @@ pub(crate) async fn export_in_process(
         reader: &reader,
         home: journal_file.parent().unwrap(),
         operator: OPERATOR,
+        cosigner: None,
         stop: &Stop::new(),
     };
     let options = ExportOptions {

@@ -5,6 +5,7 @@
 
 mod durability;
 mod fixture;
+mod log_keys;
 mod orders;
 mod tampering;
 mod units;

@@ -208,9 +208,7 @@ fn some_units(bench: &Bench) {
     assert_eq!(bench.run(&clone).state, UnitState::Quarantined);
     let second = unit(Platform::Nrf51822, 7);
     assert_eq!(bench.run(&second).state, UnitState::Passed);
-    let impostor = special(7, |options| {
-        *options = SimOptions::seeded(Platform::Nrf51822, (7, 0x4b4c), 99)
-    });
+    let impostor = SimUnit::new(SimOptions::seeded(Platform::Nrf51822, (7, 0x4b4c), 99));
     assert_eq!(bench.run(&impostor).state, UnitState::Quarantined);
 
     // Claimed, never proven, erased: the first key is burnt.

@@ -23,6 +23,8 @@ fn tamperings() -> Vec<(String, Code, &'static str)> {
         ("UPDATE pin SET state = 'active' WHERE state = 'pending'".to_owned(), Code::PinWithoutProof, "no proof of it"),
         ("DELETE FROM proof".to_owned(), Code::PinWithoutProof, "no proof of it"),
         (of_device("DELETE FROM key_claim WHERE device_id = DEVICE"), Code::ClaimMissing, "the registry has no claim of it"),
+        ("DELETE FROM key_claim WHERE fingerprint IN (SELECT fingerprint FROM pin WHERE state = 'superseded')".to_owned(), Code::ClaimMissing, "the registry has no claim of it"),
+        ("UPDATE key_claim SET device_id = zeroblob(12)".to_owned(), Code::RegistryClaimInvalid, "that of unit 000000000000000000000000"),
         ("UPDATE key_claim SET signature = challenge".to_owned(), Code::RegistryClaimInvalid, "is not by the claimed key"),
         ("UPDATE key_claim SET public_key = (SELECT public_key FROM key_claim LIMIT 1)".to_owned(), Code::RegistryClaimInvalid, "expected the public key of this fingerprint"),
         ("UPDATE proof SET record = replace(record, 'cloud.example', 'evil.example')".to_owned(), Code::RegistryProofInvalid, "does not verify"),

@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use futures_util::FutureExt as _;
 use keyline_station::audit::{
-    Checkpoint, CheckpointSigner, FileSigner, TileContent, TileId, VerifierKey, parse_bundle,
+    Checkpoint, CheckpointSigner, CheckpointSigners, FileSigner, TileContent, TileId, VerifierKey,
+    parse_bundle,
 };
 use keyline_station::journal::{Journal, JournalReader};
 use keyline_station::record::Change;
 use keyline_station::tiles::{
-    LogReader, Publisher, PublisherStatus, Recomputed, TileDirectory, recompute,
+    LogReader, Publisher, PublisherStatus, Recomputed, TileDirectory, TilesError, recompute,
 };
 use tempfile::TempDir;
 use tlog_tiles::{Error, HashReader, Tile, TileHashReader, TileReader};
@@ -82,15 +84,9 @@ impl Log {
         self.journal.verifier_keys()[0].clone()
     }
 
-    /// Appends so many leaves, each commit as large as may be.
+    /// Appends so many leaves.
     pub(crate) async fn grow(&self, leaves: u64) {
-        let mut left = usize::try_from(leaves).unwrap();
-        while left > 0 {
-            let count = left.min(256);
-            let changes = vec![Change::Stopped; count];
-            self.journal.commit(changes).await.unwrap();
-            left -= count;
-        }
+        grow(&self.journal, leaves).await;
     }
 
     pub(crate) fn start(&self) -> Publisher {
@@ -157,6 +153,53 @@ pub(crate) async fn open_journal(home: &Path) -> Journal {
     Journal::open(&home.join("journal.db"), signer, ORIGIN)
         .await
         .unwrap()
+}
+
+/// The key of a station's log.
+pub(crate) fn verifier_key(home: &Path) -> VerifierKey {
+    let config = keyline_station::home::read_config(home).unwrap();
+    let signers = signers(home, &config.audit);
+    let keys = signers.verifier_keys(&config.station.name).unwrap();
+    keys[0].clone()
+}
+
+fn signers(home: &Path, config: &keyline_station::home::AuditConfig) -> CheckpointSigners {
+    let opened = keyline_station::app::open_signers(home, config);
+    opened.now_or_never().unwrap().unwrap()
+}
+
+/// Reads again what a station has published.
+pub(crate) fn published(home: &Path) -> Result<Recomputed, TilesError> {
+    recompute(
+        &TileDirectory::new(home.join("tlog")),
+        &[verifier_key(home)],
+        2,
+    )
+}
+
+/// Gives a station's log so many more leaves, none of them published.
+pub(crate) fn grow_home(home: &Path, leaves: u64) {
+    let config = keyline_station::home::read_config(home).unwrap();
+    let signer = signers(home, &config.audit);
+    let path = home.join(&config.journal.path);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let journal = Journal::open(&path, signer, &config.station.name).await;
+        let journal = journal.unwrap();
+        grow(&journal, leaves).await;
+        journal.close().await.unwrap();
+    });
+}
+
+/// Appends so many leaves, each commit as large as may be.
+async fn grow(journal: &Journal, leaves: u64) {
+    let mut left = usize::try_from(leaves).unwrap();
+    while left > 0 {
+        let count = left.min(256);
+        let changes = vec![Change::Stopped; count];
+        journal.commit(changes).await.unwrap();
+        left -= count;
+    }
 }
 
 /// `tlog_tiles`, a port of Go's `x/mod/sumdb/tlog`, as a reader of the directory. It checks every tile against the root.

@@ -7,9 +7,16 @@
     reason = "a test that can't go on fails"
 )]
 
+#[path = "../command/station.rs"]
+#[allow(dead_code, reason = "shared by tests; each uses a part")]
+mod station;
+
 mod damage;
 mod fixture;
+mod memory;
 mod proof_format;
 mod proofs;
 mod publishing;
+mod station_disk;
+mod station_killed;
 mod tile_format;

@@ -9,6 +9,7 @@ use crate::audit::{AuditError, TlogProof, TrustPolicy};
 use crate::dossier::{self, Dossier, Finding, Outcome};
 use crate::event::{CheckResult, CheckState, Event, EventSink, VerdictView};
 use crate::exit::ExitCode;
+use crate::export;
 
 /// How a C2SP proof file begins.
 const TLOG_PROOF: &str = "c2sp.org/tlog-proof@";
@@ -33,6 +34,9 @@ pub(super) fn run(
 }
 
 fn verify(path: &Path, policy: &TrustPolicy) -> Result<VerdictView, CommandError> {
+    if path.is_dir() {
+        return Ok(export_directory(path, policy));
+    }
     let text = read(path)?;
     let verdict = if text.starts_with(TLOG_PROOF) {
         proof_file(path, &text, policy)?
@@ -41,7 +45,7 @@ fn verify(path: &Path, policy: &TrustPolicy) -> Result<VerdictView, CommandError
     } else {
         return Err(CommandError::Usage {
             message: format!(
-                "expected a dossier or a C2SP proof file at {}, got something else",
+                "expected a dossier, a C2SP proof file or an export's directory at {}, got something else",
                 path.display()
             ),
         });
@@ -112,6 +116,47 @@ pub(super) fn check(finding: Finding) -> CheckResult {
         found: finding.words,
         next: next.to_owned(),
     }
+}
+
+/// An export: its manifest and files, and the checkpoint that it was taken under.
+fn export_directory(path: &Path, policy: &TrustPolicy) -> VerdictView {
+    let mut view = VerdictView {
+        path: path.to_owned(),
+        what: "export".to_owned(),
+        subject: String::new(),
+        result: "unreadable".to_owned(),
+        holds: false,
+        checks: Vec::new(),
+    };
+    let mut tell = |name, outcome, words| {
+        view.checks.push(check(Finding {
+            check: name,
+            outcome,
+            words,
+        }));
+    };
+    match export::verify(path, &policy.log_keys()) {
+        Ok(verified) => {
+            let manifest = &verified.manifest;
+            for file in &manifest.files {
+                let words = format!(
+                    "{}: {} rows, {} bytes, as the manifest says",
+                    file.name, file.rows, file.bytes
+                );
+                tell("file", Outcome::Holds, words);
+            }
+            let trusted = policy.check(&verified.checkpoint_note);
+            view.holds = trusted.is_ok();
+            match trusted {
+                Ok(trusted) => tell("checkpoint", Outcome::Holds, dossier::words_of(&trusted)),
+                Err(error) => tell("checkpoint", Outcome::Broken, chain(&error)),
+            }
+            view.subject.clone_from(&manifest.origin);
+            view.result = format!("{} files, {}", manifest.files.len(), manifest.filter);
+        }
+        Err(error) => tell("manifest", Outcome::Broken, chain(&error)),
+    }
+    view
 }
 
 /// A C2SP proof file; its leaf lies beside it.

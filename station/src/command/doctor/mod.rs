@@ -5,7 +5,8 @@
 mod home;
 mod log_keys;
 mod outside;
-mod witness;
+mod tiles;
+mod witnesses;
 
 use std::path::Path;
 use std::time::Instant;
@@ -34,9 +35,10 @@ pub(super) async fn run(home: &Path, sink: &dyn EventSink) -> Result<Summary, Co
         let (checks, keys) = log_keys::check(home, config).await;
         checks.into_iter().for_each(&mut tell);
         tell(home::journal(home, config, &keys).await);
+        tell(tiles::published(home, config).await);
+        let checks = witnesses::check(home, config, &keys).await;
+        checks.into_iter().for_each(&mut tell);
         tell(outside::registry(home, config).await);
-        let witnesses = witness::check(config, &keys).await;
-        witnesses.into_iter().for_each(&mut tell);
         for slot in &config.slots {
             tell(outside::slot(slot).await);
         }

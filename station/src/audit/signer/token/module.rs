@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +16,9 @@ use super::error::TokenError;
 
 /// How long whoever asks waits for an answer: a network HSM that fails over takes seconds, a token that was pulled out takes for ever.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long he waits where the question before has not been answered yet: a line that stops must not wait again and again.
+const IMPATIENT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How many questions may wait for one module. A journal asks one at a time.
 const WAITING_MAX: usize = 16;
@@ -32,12 +36,15 @@ static MODULES: Mutex<BTreeMap<PathBuf, Thread>> = Mutex::new(BTreeMap::new());
 struct Thread {
     tasks: mpsc::Sender<Task>,
     users: Arc<()>,
+    /// A question was not answered in time, and still is not.
+    overdue: Arc<AtomicBool>,
 }
 
 /// A module that is in use.
 pub(super) struct Module {
     tasks: mpsc::Sender<Task>,
     users: Option<Arc<()>>,
+    overdue: Arc<AtomicBool>,
 }
 
 impl Module {
@@ -51,17 +58,21 @@ impl Module {
         }
         let (tasks, mut waiting) = mpsc::channel::<Task>(WAITING_MAX);
         let mut connection = Connection::new(file.to_owned());
+        let overdue = Arc::new(AtomicBool::new(false));
+        let answered = Arc::clone(&overdue);
         std::thread::Builder::new()
             .name("audit-token".to_owned())
             .spawn(move || {
                 while let Some(task) = waiting.blocking_recv() {
                     task(&mut connection);
+                    answered.store(false, Ordering::SeqCst);
                 }
             })
             .map_err(|_| TokenError::Lost)?;
         let thread = Thread {
             tasks,
             users: Arc::new(()),
+            overdue,
         };
         let module = Self::user(&thread);
         modules.insert(file.to_owned(), thread);
@@ -72,6 +83,7 @@ impl Module {
         Self {
             tasks: thread.tasks.clone(),
             users: Some(Arc::clone(&thread.users)),
+            overdue: Arc::clone(&thread.overdue),
         }
     }
 
@@ -91,11 +103,19 @@ impl Module {
             self.tasks.send(task).await.map_err(|_| TokenError::Lost)?;
             answer.await.map_err(|_| TokenError::Lost)?
         };
-        tokio::time::timeout(ANSWER_TIMEOUT, asked)
+        let patience = if self.overdue.load(Ordering::SeqCst) {
+            IMPATIENT_TIMEOUT
+        } else {
+            ANSWER_TIMEOUT
+        };
+        tokio::time::timeout(patience, asked)
             .await
-            .unwrap_or(Err(TokenError::Silent {
-                seconds: ANSWER_TIMEOUT.as_secs(),
-            }))
+            .unwrap_or_else(|_| {
+                self.overdue.store(true, Ordering::SeqCst);
+                Err(TokenError::Silent {
+                    seconds: patience.as_secs(),
+                })
+            })
     }
 }
 
