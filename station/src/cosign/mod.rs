@@ -5,12 +5,13 @@
 //! answer is asked again in the next round; how long a station may go on without is the journal's to decide
 //! ([`Journal::bound_ahead`]).
 //!
-//! No round is on a unit's way. One is made before anything is written after the home was opened, then whenever the log has grown, and
-//! one when the home is let go of.
+//! No round is on a unit's way. One is made before anything is written after the home was opened, then whenever the log has grown: every
+//! five seconds, and at once where it has come half as far ahead as it may. One more is made when the home is let go of.
 
 mod ask;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -29,11 +30,14 @@ use ask::{Answer, Asked, Refusal};
 /// How long the first and the last round may take: they are on a command's way.
 const EDGE_PATIENCE: Duration = Duration::from_secs(3);
 
-/// How often is looked whether the log has grown.
-const LOOK_PERIOD: Duration = Duration::from_secs(1);
+/// How often is looked whether the log has grown: a fast line appends some thousand leaves meanwhile.
+const LOOK_PERIOD: Duration = Duration::from_millis(100);
 
-/// The least time between two rounds.
+/// The least time between two rounds, as long as the log is not far ahead of its witnesses.
 const ROUND_PERIOD: Duration = Duration::from_secs(5);
+
+/// The least time between two rounds where the log is far ahead and the last round did not help: nobody is asked more often than that.
+const RETRY_PERIOD: Duration = Duration::from_secs(1);
 
 /// Why checkpoints can't be cosigned.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +109,8 @@ struct Rounds {
     registry: Mutex<Option<Registry>>,
     /// One round at a time; the note of the last one that everybody has cosigned.
     done: Mutex<Option<Arc<str>>>,
+    /// How many leaves the largest checkpoint covers that has enough cosignatures.
+    witnessed_size: AtomicU64,
 }
 
 impl Cosigner {
@@ -132,9 +138,13 @@ impl Cosigner {
             witnesses,
             registry: Mutex::new(registry),
             done: Mutex::default(),
+            witnessed_size: AtomicU64::default(),
         });
         if rounds.counts() {
             let size = rounds.known_size().await?;
+            rounds
+                .witnessed_size
+                .store(size.unwrap_or(0), Ordering::SeqCst);
             journal.keep_cosignatures(Vec::new(), size).await?;
             journal
                 .bound_ahead(AheadBounds {
@@ -157,13 +167,20 @@ impl Cosigner {
     pub fn keep_going(&mut self) {
         let rounds = Arc::clone(&self.rounds);
         self.task = Some(tokio::spawn(async move {
-            let mut last = Instant::now();
+            let (mut last, mut helped) = (Instant::now(), true);
             loop {
                 tokio::time::sleep(LOOK_PERIOD).await;
-                if last.elapsed() < ROUND_PERIOD || rounds.is_done().await {
+                let period = match (rounds.far_ahead(), helped) {
+                    (true, true) => Duration::ZERO,
+                    (true, false) => RETRY_PERIOD,
+                    (false, _) => ROUND_PERIOD,
+                };
+                if last.elapsed() < period || rounds.is_done().await {
                     continue;
                 }
-                if let Err(error) = rounds.round(ROUND_PERIOD).await {
+                let round = rounds.round(ROUND_PERIOD).await;
+                helped = round.as_ref().is_ok_and(|round| round.witnessed);
+                if let Err(error) = round {
                     tracing::warn!(cosign.error = %crate::error_text::chain(&error), "the log's checkpoint was not cosigned");
                 }
                 last = Instant::now();
@@ -257,6 +274,13 @@ impl Rounds {
         self.config.cosignatures_min > 0 || self.config.witnesses.iter().any(|one| one.required)
     }
 
+    /// Whether the log has come half as far ahead of its witnesses as it may: a line that goes on would soon be stopped.
+    fn far_ahead(&self) -> bool {
+        let witnessed = self.witnessed_size.load(Ordering::SeqCst);
+        let size = size_of(&self.journal.checkpoint()).unwrap_or(0);
+        self.counts() && size.saturating_sub(witnessed) > self.config.ahead_leaves_max / 2
+    }
+
     fn policy(&self) -> Result<TrustPolicy, CosignError> {
         policy_of(&self.config, &self.journal.verifier_keys()).map_err(CosignError::Policy)
     }
@@ -331,6 +355,9 @@ impl Rounds {
             self.journal
                 .keep_cosignatures(cosignatures, witnessed_size)
                 .await?;
+        }
+        if let Some(size) = witnessed_size {
+            self.witnessed_size.fetch_max(size, Ordering::SeqCst);
         }
         for words in &round.silent {
             tracing::warn!(cosign.silent = %words, "no cosignature");

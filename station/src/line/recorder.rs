@@ -1,6 +1,6 @@
 //! Commits what happens in a run, and tells it once it is on disk.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use keyline_protocol::identity::DeviceId;
 
@@ -11,6 +11,28 @@ use crate::journal::{JournalError, RunInHand};
 use crate::record::{
     Change, DeviceIdText, Evidence, Failure, FailureCode, RunId, RunResult, Step, UnitState,
 };
+
+/// How long a run waits to begin where the log has run too far ahead of its witnesses: a line that is faster than they are is slowed down
+/// before it is stopped. A round of questions to those that answer takes less than a second.
+const WITNESS_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often it tries.
+const WITNESS_LOOK_PERIOD: Duration = Duration::from_millis(50);
+
+/// Commits the beginning of a run, as soon as the log is near enough to what its witnesses have seen of it.
+fn commit_within_reach(line: &Line, started: &Change) -> Result<(), JournalError> {
+    let asked = Instant::now();
+    loop {
+        match line.wait(line.journal.commit(vec![started.clone()])) {
+            Err(JournalError::AheadOfWitnesses { .. })
+                if asked.elapsed() < WITNESS_PATIENCE && !line.ending() =>
+            {
+                std::thread::sleep(WITNESS_LOOK_PERIOD);
+            }
+            committed => return committed.map(|_| ()),
+        }
+    }
+}
 
 /// A run that was begun. Steps are noted as they are done and committed with the next intent.
 pub(super) struct Recorder<'l> {
@@ -36,13 +58,14 @@ impl<'l> Recorder<'l> {
     ) -> Result<Self, JournalError> {
         let run = RunId::generate();
         let in_hand = line.journal.conduct(run);
-        line.wait(line.journal.commit(vec![Change::RunStarted {
+        let started = Change::RunStarted {
             run,
             order: line.order.id,
             slot,
             serial: serial.clone(),
             operator: line.operator.clone(),
-        }]))?;
+        };
+        commit_within_reach(line, &started)?;
         Ok(Self {
             line,
             run,

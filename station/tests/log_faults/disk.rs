@@ -278,77 +278,77 @@ fn does_not_begin(first: &Ran, hit: &[String], _: &Bench, point: &str) {
     assert!(first.all("unit").is_empty(), "{point}: {:?}", first.lines);
 }
 
-/// Both errors at every position; `codes` are the exit codes that come of it.
-fn every_error(files: &'static [&'static str], calls: &'static str, judge: Judge, codes: &[i32]) {
+/// Both errors at every position; some of them must come to this exit code.
+fn every_error(files: &'static [&'static str], calls: &'static str, judge: Judge, expected: i32) {
     for error in ["EIO", "ENOSPC"] {
         let fault = Fault {
             files,
             calls,
             error,
         };
-        let got = every_position(fault, judge);
-        assert_eq!(got, codes.iter().copied().collect(), "{calls} on {files:?}");
+        let codes = every_position(fault, judge);
+        assert!(codes.contains(&expected), "{calls} on {files:?}: {codes:?}");
     }
 }
 
 #[test]
 fn journal_writes() {
-    every_error(JOURNAL, WRITE, stops_the_line, &[0, 5]);
+    every_error(JOURNAL, WRITE, stops_the_line, 5);
 }
 
 #[test]
 fn journal_flushes() {
-    every_error(JOURNAL, FLUSH, stops_the_line, &[0, 5]);
+    every_error(JOURNAL, FLUSH, stops_the_line, 5);
 }
 
 #[test]
 fn journal_files_that_can_not_be_opened() {
-    every_error(JOURNAL, OPEN, stops_the_line, &[5]);
+    every_error(JOURNAL, OPEN, stops_the_line, 5);
 }
 
 #[test]
 fn journal_files_that_can_not_be_sized() {
-    every_error(JOURNAL, SIZE, stops_the_line, &[0, 5]);
+    every_error(JOURNAL, SIZE, stops_the_line, 5);
 }
 
 #[test]
 fn registry_writes() {
-    every_error(REGISTRY, WRITE, stops_or_goes_on, &[0, 3]);
+    every_error(REGISTRY, WRITE, stops_or_goes_on, 3);
 }
 
 #[test]
 fn registry_flushes() {
-    every_error(REGISTRY, FLUSH, stops_or_goes_on, &[0, 3]);
+    every_error(REGISTRY, FLUSH, stops_or_goes_on, 3);
 }
 
 #[test]
 fn registry_files_that_can_not_be_opened() {
-    every_error(REGISTRY, OPEN, stops_or_goes_on, &[3]);
+    every_error(REGISTRY, OPEN, stops_or_goes_on, 3);
 }
 
 #[test]
 fn tile_writes() {
-    every_error(TILES, WRITE, stops_nobody, &[0]);
+    every_error(TILES, WRITE, stops_nobody, 0);
 }
 
 #[test]
 fn tile_flushes() {
-    every_error(TILES, FLUSH, stops_nobody, &[0]);
+    every_error(TILES, FLUSH, stops_nobody, 0);
 }
 
 #[test]
 fn tile_renames() {
-    every_error(TILES, RENAME, stops_nobody, &[0]);
+    every_error(TILES, RENAME, stops_nobody, 0);
 }
 
 #[test]
 fn tile_files_that_can_not_be_made() {
-    every_error(TILES, OPEN, stops_nobody, &[0]);
+    every_error(TILES, OPEN, stops_nobody, 0);
 }
 
 #[test]
 fn a_lock_that_can_not_be_made_sized_or_written() {
     for calls in [OPEN, SIZE, WRITE] {
-        every_error(LOCK, calls, does_not_begin, &[3]);
+        every_error(LOCK, calls, does_not_begin, 3);
     }
 }
