@@ -23,6 +23,7 @@ mod publication;
 mod publisher;
 mod reader;
 mod recompute;
+mod shared;
 mod trunk;
 
 pub use directory::TileDirectory;
