@@ -251,7 +251,9 @@ impl<'t, 'r> LotUnit<'t, 'r> {
             Change::PinRevoked { fingerprint, .. } if self.key == Some(*fingerprint) => {
                 self.pin = PinWord::Revoked;
             }
-            Change::CloneAlarm { .. }
+            // What a step was about to do says whose an unfinished run is.
+            Change::StepIntended { .. }
+            | Change::CloneAlarm { .. }
             | Change::UnitQuarantined { .. }
             | Change::UnitReleased { .. }
             | Change::PinRevoked { .. } => {}
@@ -274,7 +276,6 @@ impl<'t, 'r> LotUnit<'t, 'r> {
 
     fn weigh(&mut self, evidence: &Evidence, one: &Told<'_>) -> Result<(), String> {
         match evidence {
-            Evidence::Identified { .. } => {}
             Evidence::Keyed { public_key, .. } => self.show_key(fingerprint(public_key)),
             Evidence::Proven {
                 transcript, weak, ..
@@ -292,10 +293,7 @@ impl<'t, 'r> LotUnit<'t, 'r> {
                 self.show_key(*fingerprint);
                 self.pin = PinWord::Yes;
             }
-            _ => {
-                let words = "a step of this kind has no place in a report";
-                return Err(about(one.index, words));
-            }
+            _ => {}
         }
         Ok(())
     }

@@ -8,11 +8,21 @@ pub(super) const DATA_BEGIN: &str = "<script type=\"application/json\" id=\"keyl
 /// What stands after it.
 const DATA_END: &str = "</script>";
 
-/// The data as JSON that can stand in a page: without `<` it can't end its element or begin a comment.
+/// The data as JSON that can stand in a page: without `<` it can't end its element or begin a comment, and in plain ASCII nothing in it
+/// is hidden from who looks at the source.
 pub(super) fn write(report: &Report) -> Result<String, ReportError> {
     let text = serde_json::to_string(report).map_err(ReportError::Data)?;
-    // Outside of strings JSON has no `<`.
-    Ok(text.replace('<', "\\u003c"))
+    let mut written = String::with_capacity(text.len());
+    // Outside of strings JSON has neither.
+    for found in text.chars() {
+        if found == '<' || !found.is_ascii() {
+            let units = found.encode_utf16(&mut [0; 2]).to_vec();
+            written.extend(units.iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            written.push(found);
+        }
+    }
+    Ok(written)
 }
 
 /// Reads the data of a page. Nothing of it is verified.

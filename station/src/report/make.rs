@@ -146,15 +146,32 @@ impl Collected<'_> {
             let entries = self.journal.entries_of_run(*run).await?;
             let proven = entries.iter().any(is_proof);
             if place == 0 || proven {
-                for entry in entries.into_iter().filter(is_told) {
-                    self.keep(entry);
-                }
+                self.run(entries)?;
             }
             if proven {
                 break;
             }
         }
         self.events(device_id, &ids).await
+    }
+
+    /// What is told of a run, and whose it is: of one without an end, only what it was about to do may say that.
+    fn run(&mut self, entries: Vec<Entry>) -> Result<(), JournalError> {
+        let mut named = false;
+        let mut other = None;
+        for entry in entries {
+            let names = Leaf::decode(&entry.leaf)?.device_id.is_some();
+            if is_told(&entry) {
+                named |= names;
+                self.keep(entry);
+            } else if names {
+                other = other.or(Some(entry));
+            }
+        }
+        if let Some(entry) = other.filter(|_| !named) {
+            self.keep(entry);
+        }
+        Ok(())
     }
 
     async fn events(&mut self, device_id: DeviceIdText, ids: &[RunId]) -> Result<(), JournalError> {

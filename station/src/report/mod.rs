@@ -33,7 +33,7 @@ pub const FORMAT: &str = "keyline-report/v1";
 /// How a page begins: what tells it from other files.
 pub const PAGE_BEGIN: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<!-- keyline-report/v1 -->\n";
 
-/// The most units that one report holds. So many take about 70 MB; a browser still shows them.
+/// The most units that one report holds. So many take about 62 MB; a browser still shows them.
 pub const UNITS_MAX: usize = 10_000;
 
 /// Which of an order's units a report is about: those whose last run in it began in this time.

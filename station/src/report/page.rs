@@ -60,7 +60,7 @@ struct Fact {
 struct Count {
     word: &'static str,
     mark: &'static str,
-    count: usize,
+    units: usize,
 }
 
 struct Signature {
@@ -95,13 +95,13 @@ pub fn render(report: &Report) -> Result<String, ReportError> {
         return Err(ReportError::Contents(words));
     }
     let contents = Contents::new(report, &told).map_err(ReportError::Contents)?;
-    write(report, head, &contents)
+    write(report, &head, &contents)
 }
 
 /// The page of a report whose contents are made out already.
 pub(super) fn write(
     report: &Report,
-    head: Checkpoint,
+    head: &Checkpoint,
     contents: &Contents<'_, '_>,
 ) -> Result<String, ReportError> {
     let data = data::write(report)?;
@@ -132,7 +132,7 @@ pub(super) fn write(
             .map(|(state, word, mark)| Count {
                 word,
                 mark,
-                count: count(*state),
+                units: count(*state),
             })
             .collect(),
         listed: contents.units.len(),
@@ -140,12 +140,15 @@ pub(super) fn write(
         cosigned: signatures.iter().any(|line| line.who == WITNESS),
         head: Checkpoint {
             origin: plain(&head.origin),
-            ..head
+            ..head.clone()
         },
         signatures,
         units: contents.units.iter().map(row).collect(),
     };
-    page.render().map_err(ReportError::Page)
+    // A template ends without the newline of its file.
+    page.render()
+        .map(|page| page + "\n")
+        .map_err(ReportError::Page)
 }
 
 fn fact(name: &'static str, value: impl Into<String>) -> Fact {
@@ -178,7 +181,7 @@ fn ordered(contents: &Contents<'_, '_>) -> Vec<Fact> {
         ),
         fact("Units shipped", contents.shipped.len().to_string()),
     ];
-    facts.push(code("Agent, SHA-256", hex::encode(order.agent_digest)));
+    facts.push(code("Agent digest", hex::encode(order.agent_digest)));
     facts
 }
 
@@ -193,7 +196,7 @@ fn product(contents: &Contents<'_, '_>) -> Vec<Fact> {
         fact("Algorithm", product.algorithm.name()),
         fact("Lock policy", product.lock_policy.name()),
         code(
-            "Cloud key, SHA-256",
+            "Cloud key digest",
             hex::encode(product.cloud_key_fingerprint()),
         ),
         code("Cloud address", plain(&product.cloud_address)),

@@ -80,7 +80,7 @@ pub fn verify(text: &str, policy: &TrustPolicy) -> Verdict {
     if report.window.is_open() {
         shipped(&contents, &mut findings);
     }
-    findings.push(same_page(text, &report, head, &contents));
+    findings.push(same_page(text, &report, &head, &contents));
     findings.push(note(
         "completeness",
         "what is listed is proven; that nothing was left out is not: count the units, or ask for `keyline audit verify --deep`",
@@ -216,7 +216,7 @@ fn shipped(contents: &Contents<'_, '_>, findings: &mut Vec<Finding>) {
 fn same_page(
     text: &str,
     report: &Report,
-    head: Checkpoint,
+    head: &Checkpoint,
     contents: &Contents<'_, '_>,
 ) -> Finding {
     let made = match page::write(report, head, contents) {
