@@ -29,7 +29,11 @@ impl JournalReader {
             .filename(path)
             .read_only(true)
             .busy_timeout(Duration::from_secs(5));
+        // Without time limits the pool has no task that looks after them. In sqlx 0.9 that task's loop runs over a counter which a
+        // race takes below zero, and then a process never ends (seen; `PoolInner::num_idle`).
         let pool = SqlitePoolOptions::new()
+            .idle_timeout(None)
+            .max_lifetime(None)
             .max_connections(READERS_MAX)
             .connect_with(options)
             .await

@@ -47,7 +47,10 @@ pub(super) async fn connect(url: &str) -> Result<(Writer, AnyPool), RegistryErro
             .map_err(explained("connecting"))?;
     }
     migrate(&mut connection).await?;
+    // No time limits, for the reason that the journal's reader gives: a broken connection is found when it is next taken.
     let pool = AnyPoolOptions::new()
+        .idle_timeout(None)
+        .max_lifetime(None)
         .max_connections(READERS_MAX)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .connect_lazy_with(options.clone());
