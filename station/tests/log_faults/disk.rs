@@ -6,21 +6,12 @@
 //! seed; with `KEYLINE_SEEDS` over 50 (`make soak`) every one. Where several threads write, each of them meets the fault at its own n-th call.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Command, Output};
 
-use rand::rngs::SmallRng;
-use rand::{RngExt as _, SeedableRng as _};
-
-use crate::pty::PtyUnit;
-use crate::station::{Ran, Station, ran};
+use crate::station::{Ran, ran};
 use crate::stored::{StoredLog, assert_deep, assert_published, log_key};
-use crate::support::{
-    assert_whole, end, ended, link, on_a_line, only_pin, point_slots_at, station_over, unit,
-};
+use crate::support::{assert_whole, end, ended, only_pin};
 use crate::told::Told;
-
-/// The most positions of one kind of fault, unless `make soak` asks for all.
-const POSITIONS_MAX: usize = 12;
+use crate::traced::{Bench, Fault, Template, positions};
 
 const WRITE: &str = "write,pwrite64,pwritev,pwritev2,writev";
 const FLUSH: &str = "fsync,fdatasync";
@@ -36,109 +27,6 @@ const REGISTRY: &[&str] = &[
 ];
 const LOCK: &[&str] = &["keyline.lock"];
 const TILES: &[&str] = &["tlog/unfinished", "tlog", "tlog/tile"];
-
-/// A fault: these calls on these files fail with this error.
-#[derive(Clone, Copy)]
-struct Fault {
-    files: &'static [&'static str],
-    calls: &'static str,
-    error: &'static str,
-}
-
-/// A home to copy from, so that each fault meets a station that has run a unit before.
-struct Template(Station);
-
-/// A station with one unit on its line.
-struct Bench {
-    station: Station,
-    _line: PtyUnit,
-}
-
-impl Template {
-    fn new() -> Self {
-        let station = station_over(&["sim"], 1_000);
-        station.run(&["provision", "--order", "WO-1"]).good();
-        Self(station)
-    }
-
-    fn bench(&self, number: u32) -> Bench {
-        let station = Station::bare();
-        let copied = Command::new("cp")
-            .arg("-a")
-            .args([self.0.home(), station.home()])
-            .status();
-        assert!(copied.unwrap().success());
-        let line = on_a_line(&unit(number));
-        point_slots_at(&station, &link(&line));
-        Bench {
-            station,
-            _line: line,
-        }
-    }
-}
-
-impl Bench {
-    /// Provisions under `strace`, which looks at these calls on these files only.
-    fn traced(&self, fault: Fault, when: Option<&str>) -> Output {
-        let mut command = Command::new("strace");
-        command.args(["-f", "-qq", "-y", "-s", "0", "-e", "signal=none"]);
-        command.arg(format!("--trace={}", fault.calls));
-        if let Some(when) = when {
-            command.arg(format!(
-                "--inject={}:error={}:when={when}",
-                fault.calls, fault.error
-            ));
-        }
-        for file in fault.files {
-            command.arg("-P").arg(self.station.home().join(file));
-        }
-        command
-            .arg("-o")
-            .arg(self.station.directory().join("trace"))
-            .arg(env!("CARGO_BIN_EXE_keyline"))
-            .args(["--json", "--home"])
-            .arg(self.station.home())
-            .args(["provision", "--order", "WO-1"])
-            .output()
-            .expect("these tests need strace (Debian: apt-get install strace)")
-    }
-
-    /// The calls that were seen: by which thread, the call with its file, and whether it was made to fail.
-    fn trace(&self) -> Vec<(String, String, bool)> {
-        let text = std::fs::read_to_string(self.station.directory().join("trace")).unwrap();
-        let mut begun: BTreeMap<&str, &str> = BTreeMap::new();
-        let mut calls = Vec::new();
-        for line in text.lines() {
-            let (thread, call) = line.split_once(' ').unwrap();
-            if let Some(call) = call.strip_suffix("<unfinished ...>") {
-                begun.insert(thread, call);
-                continue;
-            }
-            let injected = call.contains("(INJECTED)");
-            let call = if call.contains("resumed>") {
-                begun.remove(thread).unwrap()
-            } else {
-                call
-            };
-            calls.push((thread.to_owned(), call.trim().to_owned(), injected));
-        }
-        calls
-    }
-}
-
-/// The positions to try, of so many.
-fn positions(count: usize, seed: u64) -> BTreeSet<usize> {
-    let all = std::env::var("KEYLINE_SEEDS").is_ok_and(|seeds| seeds.parse::<u64>().unwrap() > 50);
-    if all || count <= POSITIONS_MAX {
-        return (1..=count).collect();
-    }
-    let mut random = SmallRng::seed_from_u64(seed);
-    let mut chosen = BTreeSet::from([1, count]);
-    while chosen.len() < POSITIONS_MAX {
-        chosen.insert(random.random_range(1..=count));
-    }
-    chosen
-}
 
 /// What was said of the unit at the end of a run on a bad disk.
 fn assert_honest(first: &Ran, point: &str) {
@@ -278,22 +166,38 @@ fn does_not_begin(first: &Ran, hit: &[String], _: &Bench, point: &str) {
     assert!(first.all("unit").is_empty(), "{point}: {:?}", first.lines);
 }
 
-/// Both errors at every position; some of them must come to this exit code.
+/// This error at every position; some of them must come to this exit code.
+fn every_fault(
+    files: &'static [&'static str],
+    calls: &'static str,
+    error: &'static str,
+    judge: Judge,
+    expected: i32,
+) {
+    let fault = Fault {
+        files,
+        calls,
+        error,
+    };
+    let codes = every_position(fault, judge);
+    assert!(codes.contains(&expected), "{calls} on {files:?}: {codes:?}");
+}
+
+/// Both errors.
 fn every_error(files: &'static [&'static str], calls: &'static str, judge: Judge, expected: i32) {
     for error in ["EIO", "ENOSPC"] {
-        let fault = Fault {
-            files,
-            calls,
-            error,
-        };
-        let codes = every_position(fault, judge);
-        assert!(codes.contains(&expected), "{calls} on {files:?}: {codes:?}");
+        every_fault(files, calls, error, judge, expected);
     }
 }
 
 #[test]
-fn journal_writes() {
-    every_error(JOURNAL, WRITE, stops_the_line, 5);
+fn journal_writes_that_fail() {
+    every_fault(JOURNAL, WRITE, "EIO", stops_the_line, 5);
+}
+
+#[test]
+fn journal_writes_on_a_full_disk() {
+    every_fault(JOURNAL, WRITE, "ENOSPC", stops_the_line, 5);
 }
 
 #[test]

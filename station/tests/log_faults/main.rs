@@ -30,5 +30,6 @@ mod killed;
 mod restored;
 mod stored;
 mod told;
+mod traced;
 mod two;
 mod witnessed;
