@@ -47,8 +47,11 @@ pub(super) async fn connect(url: &str) -> Result<(Writer, AnyPool), RegistryErro
             .map_err(explained("connecting"))?;
     }
     migrate(&mut connection).await?;
+    // No limits of age, as for the journal's readers: the task that keeps them can hang. A connection is tried before it is used.
     let pool = AnyPoolOptions::new()
         .max_connections(READERS_MAX)
+        .idle_timeout(None)
+        .max_lifetime(None)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .connect_lazy_with(options.clone());
     let writer = Writer {
