@@ -25,6 +25,7 @@ pub mod operator;
 pub mod reconcile;
 pub mod record;
 pub mod registry;
+pub mod report;
 pub mod seal;
 pub mod secret;
 pub mod session;

@@ -11,6 +11,7 @@ mod leaf;
 mod note;
 mod policy;
 mod proof;
+mod shared_proof;
 mod signer;
 mod statement;
 mod tile;
@@ -26,6 +27,7 @@ pub use policy::{PolicyWitness, TrustPolicy, Trusted};
 pub use proof::{
     consistency_proof, inclusion_proof, tree_root, verify_consistency, verify_inclusion,
 };
+pub use shared_proof::{shared_proof, verify_shared};
 pub use signer::{
     CheckpointSigner, CheckpointSigners, FileSigner, ModuleError, TokenError, TokenKey, TokenSigner,
 };

@@ -3,13 +3,13 @@
 use super::{AuditError, Hash, empty_root, node_hash};
 
 /// The largest power of two that is smaller than `count`, which is at least 2.
-const fn split(count: u64) -> u64 {
+pub(super) const fn split(count: u64) -> u64 {
     1 << (count - 1).ilog2()
 }
 
 /// The root over the leaves `first..first + count`; `first` is a multiple of the smallest power of two that holds `count`, as the
 /// recursion of RFC 6962 always has it.
-fn range_root<E>(
+pub(super) fn range_root<E>(
     subtree: &mut impl FnMut(u32, u64) -> Result<Hash, E>,
     first: u64,
     count: u64,

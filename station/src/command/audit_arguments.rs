@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::Permit;
 use super::export_arguments::{ABOUT, ExportArguments};
+use crate::export::parse_time;
 
 /// `keyline audit …`
 #[derive(Debug, Subcommand)]
@@ -41,7 +42,28 @@ on a machine that has nothing but the file and the public keys.",
         #[arg(long, value_name = "DIR")]
         tlog_proofs: Option<PathBuf>,
     },
-    /// Check dossiers, proofs and exports offline, or with --deep the whole station
+    /// Write a work order's lot report: one HTML page to read and print, which is checked offline
+    #[command(
+        long_about = "Writes a work order's lot report: one HTML page without scripts that a person reads and prints. It holds the log's entries \
+that it was made from with their proofs, so that `keyline audit verify` checks it on a machine that has nothing but the file and the public keys, \
+and finds every changed byte. It holds at most 10,000 units; of a larger order make several, each of a time.",
+        after_help = "EXAMPLES\n    keyline audit report --order WO-1001 --out WO-1001.html\n    keyline audit report --order WO-1001 --from 2026-11-01 --to 2026-11-15 --out WO-1001-first.html\n    keyline audit verify WO-1001.html --policy line-7.policy"
+    )]
+    Report {
+        /// The work order: name or id
+        #[arg(long, value_name = "ORDER")]
+        order: String,
+        /// The file to write; it must not exist
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Only units whose last run in the order began then or later: a date (its first moment, UTC) or a moment such as 2026-11-24T08:00:00Z
+        #[arg(long, value_name = "TIME", value_parser = parse_time)]
+        from: Option<u64>,
+        /// Only units whose last run in the order began before then
+        #[arg(long, value_name = "TIME", value_parser = parse_time)]
+        to: Option<u64>,
+    },
+    /// Check dossiers, reports, proofs and exports offline, or with --deep the whole station
     #[command(
         long_about = "Checks files on a machine that has nothing but them and the public keys: dossiers (`audit prove`), C2SP proof files beside \
 their leaves, exports and lot reports. With --deep, and a home, it recomputes the whole log instead, holds it against the journal's tables, the \

@@ -20,6 +20,7 @@ use crate::operator::OperatorError;
 use crate::reconcile::ReconcileError;
 use crate::record::{Failure, FailureCode};
 use crate::registry::RegistryError;
+use crate::report::ReportError;
 use crate::seal::RecipientError;
 use crate::socket::SocketError;
 use crate::witness::WitnessStoreError;
@@ -130,6 +131,9 @@ pub enum CommandError {
     /// A unit's dossier can't be made.
     #[error("the dossier could not be made")]
     Dossier(#[from] DossierError),
+    /// A lot report can't be made.
+    #[error("the report could not be made")]
+    Report(#[from] ReportError),
     /// The station can't be verified.
     #[error("the station could not be verified")]
     Reconcile(#[from] ReconcileError),
@@ -196,6 +200,7 @@ impl CommandError {
             Self::Export(error) => error.exit_code(),
             Self::Witness(error) => error.exit_code(),
             Self::Dossier(DossierError::UnknownUnit(_))
+            | Self::Report(ReportError::UnknownOrder(_) | ReportError::TooManyUnits(_))
             | Self::Input { .. }
             | Self::Output { .. }
             | Self::Key { .. }
@@ -210,7 +215,9 @@ impl CommandError {
             Self::Image(_) | Self::Socket(_) | Self::NotReady { .. } | Self::System { .. } => {
                 ExitCode::NotReady
             }
-            Self::Dossier(_) | Self::Cosign(_) | Self::Reconcile(_) => ExitCode::AuditRefused,
+            Self::Dossier(_) | Self::Report(_) | Self::Cosign(_) | Self::Reconcile(_) => {
+                ExitCode::AuditRefused
+            }
             Self::PermitMissing { .. } => ExitCode::NotAllowed,
             Self::Order(failure) if matches!(failure.code, FailureCode::OrderClosed) => {
                 ExitCode::Usage
@@ -246,6 +253,7 @@ impl CommandError {
             Self::Input { .. } => "input",
             Self::Output { .. } => "output",
             Self::Dossier(_) => "dossier",
+            Self::Report(_) => "report",
             Self::Cosign(_) => "cosign",
             Self::Reconcile(_) => "reconcile",
             Self::Socket(_) => "socket",
@@ -299,7 +307,13 @@ impl CommandError {
             Self::Dossier(DossierError::UnknownUnit(_)) => {
                 "Look at what there is: `keyline unit list`."
             }
-            Self::Dossier(_) => "Run `keyline audit verify --deep`.",
+            Self::Report(ReportError::UnknownOrder(_)) => {
+                "Look at what there is: `keyline order list`."
+            }
+            Self::Report(ReportError::TooManyUnits(_)) => {
+                "Make several reports, each of a time: --from TIME --to TIME."
+            }
+            Self::Dossier(_) | Self::Report(_) => "Run `keyline audit verify --deep`.",
             Self::Reconcile(_) => "Keep the home as it is, and have a copy of its journal looked at.",
             Self::Cosign(_) => "Run `keyline doctor`: it names the witnesses that do not answer.",
             Self::Socket(error) => error.next(),

@@ -23,6 +23,7 @@ use crate::audit::TokenKey;
 use crate::cloud_key::CloudKey;
 use crate::home::SlotConfig;
 use crate::record::{OrderState, UnitState};
+use crate::report::Window;
 
 /// What is to be done.
 pub(super) enum Action {
@@ -121,6 +122,19 @@ fn audit(command: AuditCommand) -> Result<Action, CommandError> {
             unit,
             out,
             tlog_proofs,
+        },
+        AuditCommand::Report {
+            order,
+            out,
+            from,
+            to,
+        } => AuditAction::Report {
+            order,
+            window: Window {
+                from_ms: from,
+                to_ms: to,
+            },
+            out,
         },
         AuditCommand::Verify(typed) => super::audit::lower_verify(typed)?,
         AuditCommand::Key(command) => return key_command(command),

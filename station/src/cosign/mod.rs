@@ -188,13 +188,10 @@ impl Cosigner {
         }));
     }
 
-    /// The registry is there: it keeps the checkpoints from now on.
+    /// The registry is there: it keeps the checkpoints from the next one on.
     pub async fn with_registry(&self, registry: &Registry) {
         let mut known = self.rounds.registry.lock().await;
-        if known.is_none() {
-            *known = Some(registry.clone());
-            *self.rounds.done.lock().await = None;
-        }
+        known.get_or_insert_with(|| registry.clone());
     }
 
     /// Makes a round now.

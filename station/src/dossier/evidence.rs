@@ -5,19 +5,25 @@ use keyline_protocol::transcript::{ClaimTranscript, ProofTranscript};
 use sha2::{Digest as _, Sha256};
 
 use super::Dossier;
-use super::verify::{Continued, Finding, broken, holds, note};
-use crate::audit::Leaf;
+use super::finding::{Finding, Outcome, broken, holds, note};
+use super::log::{Continued, Told};
 use crate::record::{
-    AgentDigestSource, Change, Evidence, Order, Product, Proof, RunId, RunResult,
+    AgentDigestSource, Change, DeviceIdText, Evidence, Order, Product, Proof, RunId, RunResult,
     parse_proof_transcript,
 };
 use crate::signature;
 
-/// An entry that stands in the log, opened.
-pub(super) struct Told<'d> {
-    pub(super) index: u64,
-    pub(super) leaf: Leaf<'d>,
-    pub(super) change: Change,
+/// What the runs of a unit are held against.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'c, 'd> {
+    /// The unit.
+    pub(crate) device_id: DeviceIdText,
+    /// What the log says of it, in the order of the log.
+    pub(crate) unit: &'c [&'c Told<'d>],
+    /// Where the product and the order stand.
+    pub(crate) plan: &'c [&'c Told<'d>],
+    /// The earlier checkpoints of the log.
+    pub(crate) continued: &'c [Continued<'d>],
 }
 
 /// What the log says became of the unit's last run.
@@ -46,26 +52,36 @@ pub(super) fn check(
         let words = format!("leaf {} is about another unit", one.index);
         findings.push(broken("unit", words));
     }
+    let all: Vec<_> = told.iter().collect();
+    let context = Context {
+        device_id: dossier.device_id,
+        unit: &all,
+        plan: &all,
+        continued,
+    };
+    check_runs(context, findings);
+    for one in told {
+        outside_of_runs(one, findings);
+    }
+    registry(dossier, told, findings);
+}
+
+/// Checks every run of a unit.
+pub(crate) fn check_runs(context: Context<'_, '_>, findings: &mut Vec<Finding>) {
     let mut runs: Vec<RunId> = Vec::new();
-    for run in told.iter().filter_map(|one| one.leaf.run) {
+    for run in context.unit.iter().filter_map(|one| one.leaf.run) {
         if !runs.contains(&run) {
             runs.push(run);
         }
     }
     for run in runs {
         let mut case = Case {
-            dossier,
-            told,
-            continued,
+            context,
             run,
             findings,
         };
         case.check();
     }
-    for one in told {
-        outside_of_runs(one, findings);
-    }
-    registry(dossier, told, findings);
 }
 
 /// What was decided about the unit, by whom and why.
@@ -92,9 +108,7 @@ fn outside_of_runs(one: &Told<'_>, findings: &mut Vec<Finding>) {
 
 /// One run of the unit.
 struct Case<'c, 'd> {
-    dossier: &'d Dossier,
-    told: &'c [Told<'d>],
-    continued: &'c [Continued<'d>],
+    context: Context<'c, 'd>,
     run: RunId,
     findings: &'c mut Vec<Finding>,
 }
@@ -102,12 +116,8 @@ struct Case<'c, 'd> {
 impl<'c> Case<'c, '_> {
     fn evidence(&self) -> impl Iterator<Item = (u64, &'c Evidence)> + use<'c> {
         let run = self.run;
-        self.told.iter().filter_map(move |one| match &one.change {
-            Change::StepDone {
-                run: of, evidence, ..
-            } if *of == run => Some((one.index, &**evidence)),
-            _ => None,
-        })
+        steps(self.context.unit)
+            .filter_map(move |(of, index, evidence)| (of == run).then_some((index, evidence)))
     }
 
     fn check(&mut self) {
@@ -143,7 +153,7 @@ impl<'c> Case<'c, '_> {
         };
         let transcript = ClaimTranscript {
             challenge,
-            device_id: self.dossier.device_id.0,
+            device_id: self.context.device_id.0,
             algorithm: algorithm.0,
             public_key,
         };
@@ -212,6 +222,7 @@ impl<'c> Case<'c, '_> {
             return;
         }
         let bound = self
+            .context
             .continued
             .iter()
             .find(|earlier| earlier.digest == *digest);
@@ -238,7 +249,7 @@ impl<'c> Case<'c, '_> {
     }
 
     fn names_this_run(&mut self, index: u64, transcript: &ProofTranscript<'_>) {
-        let same = transcript.device_id == self.dossier.device_id.0
+        let same = transcript.device_id == self.context.device_id.0
             && transcript.run == self.run.as_bytes();
         if !same {
             let words = format!("leaf {index}: the unit signed for another unit or run");
@@ -253,13 +264,13 @@ impl<'c> Case<'c, '_> {
         transcript: &ProofTranscript<'_>,
         agent: Option<([u8; 32], AgentDigestSource)>,
     ) {
-        let product = self.told.iter().find_map(|one| match &one.change {
+        let product = self.context.plan.iter().find_map(|one| match &one.change {
             Change::ProductAdded { product, .. } if product.id.as_bytes() == transcript.product => {
                 Some(product)
             }
             _ => None,
         });
-        let order = self.told.iter().find_map(|one| match &one.change {
+        let order = self.context.plan.iter().find_map(|one| match &one.change {
             Change::OrderAdded { order, .. } if order.id.as_bytes() == transcript.order => {
                 Some(order)
             }
@@ -295,7 +306,7 @@ impl<'c> Case<'c, '_> {
 
     /// How the run ended, and that a pass has what a pass needs.
     fn ended(&mut self) {
-        let end = self.told.iter().find_map(|one| match &one.change {
+        let end = self.context.unit.iter().find_map(|one| match &one.change {
             Change::RunEnded { run, result, .. } if *run == self.run => Some((one, *result)),
             _ => None,
         });
@@ -311,36 +322,99 @@ impl<'c> Case<'c, '_> {
             self.run,
             result.name()
         );
-        let pinned = self.evidence().find_map(|(_, evidence)| match evidence {
-            Evidence::Pinned { fingerprint, .. } => Some(*fingerprint),
-            _ => None,
+        let own = Standing::of(self.evidence());
+        self.findings.push(match result {
+            RunResult::Failed | RunResult::Held => note("result", words),
+            RunResult::Passed | RunResult::Weak if own.proven.is_some() => {
+                own.passes(result, words)
+            }
+            // A locked unit can't be asked again: it is known by its serial, and passes by what an earlier run has shown of it.
+            RunResult::Passed | RunResult::Weak => {
+                let before = steps(self.context.unit).filter(|(_, index, _)| *index < one.index);
+                let earlier = Standing::of(before.map(|(_, index, evidence)| (index, evidence)));
+                match earlier.passes(result, words) {
+                    Finding {
+                        outcome: Outcome::Holds,
+                        check,
+                        words,
+                    } => note(
+                        check,
+                        format!(
+                            "{words}, known by its serial: the proof is that of an earlier run"
+                        ),
+                    ),
+                    broken => broken,
+                }
+            }
         });
-        let proven = self.evidence().find_map(|(_, evidence)| match evidence {
-            Evidence::Proven { transcript, .. } => parse_proof_transcript(transcript),
-            _ => None,
-        });
-        let passes = matches!(result, RunResult::Passed | RunResult::Weak);
-        self.findings.push(match (passes, proven, pinned) {
-            (false, _, _) => note("result", words),
-            (true, Some(proof), Some(key)) if fingerprint(proof.public_key) == key => {
+    }
+}
+
+/// Every step that left evidence: its run, the index of its leaf, and the evidence.
+fn steps<'c>(
+    unit: &'c [&'c Told<'_>],
+) -> impl Iterator<Item = (RunId, u64, &'c Evidence)> + use<'c> {
+    unit.iter().filter_map(|one| match &one.change {
+        Change::StepDone { run, evidence, .. } => Some((*run, one.index, &**evidence)),
+        _ => None,
+    })
+}
+
+/// What a pass stands on: the latest proof and the latest pin.
+#[derive(Default)]
+struct Standing {
+    /// The proven key, and whether the proof is a MAC.
+    proven: Option<([u8; 32], bool)>,
+    /// The pinned key.
+    pinned: Option<[u8; 32]>,
+}
+
+impl Standing {
+    fn of<'e>(evidence: impl Iterator<Item = (u64, &'e Evidence)>) -> Self {
+        let mut standing = Self::default();
+        for (_, evidence) in evidence {
+            match evidence {
+                Evidence::Pinned { fingerprint, .. } => standing.pinned = Some(*fingerprint),
+                Evidence::Proven {
+                    transcript, weak, ..
+                } => {
+                    let proof = parse_proof_transcript(transcript);
+                    standing.proven = proof.map(|proof| (fingerprint(proof.public_key), *weak));
+                }
+                _ => {}
+            }
+        }
+        standing
+    }
+
+    /// Whether a run may have ended like this.
+    fn passes(&self, result: RunResult, words: String) -> Finding {
+        let Some((proven, weak)) = self.proven else {
+            return broken("result", format!("{words} without a proof"));
+        };
+        match self.pinned {
+            Some(pinned) if pinned == proven && weak == (result == RunResult::Weak) => {
                 holds("result", words)
             }
-            (true, Some(proof), None) => broken(
+            Some(pinned) if pinned == proven => broken(
                 "result",
                 format!(
-                    "{words}, but key {} was not pinned in it",
-                    hex::encode(fingerprint(proof.public_key))
+                    "{words}, but the proof is {}",
+                    if weak { "weak: a MAC" } else { "signed" }
                 ),
             ),
-            (true, Some(_), Some(key)) => broken(
+            Some(pinned) => broken(
                 "result",
                 format!(
                     "{words}, but the pinned key {} is not the one that was proven",
-                    hex::encode(key)
+                    hex::encode(pinned)
                 ),
             ),
-            (true, None, _) => broken("result", format!("{words} without a proof")),
-        });
+            None => broken(
+                "result",
+                format!("{words}, but key {} was not pinned", hex::encode(proven)),
+            ),
+        }
     }
 }
 

@@ -82,7 +82,7 @@ pub async fn make(
 }
 
 /// How many leaves a note's checkpoint covers.
-fn size_of(note: &str) -> Result<u64, AuditError> {
+pub(crate) fn size_of(note: &str) -> Result<u64, AuditError> {
     Ok(Checkpoint::parse(&SignedNote::parse(note)?.text)?.size)
 }
 
@@ -122,8 +122,8 @@ async fn collect(
     Ok(entries)
 }
 
-/// The checkpoint that the dossier is under: the latest one that the most witnesses have signed, if it covers `needed` leaves.
-async fn head(journal: &JournalReader, needed: u64) -> Result<String, DossierError> {
+/// The checkpoint that a file is under: the latest one that the most witnesses have signed, if it covers `needed` leaves.
+pub(crate) async fn head(journal: &JournalReader, needed: u64) -> Result<String, DossierError> {
     /// Enough for the latest checkpoints of 32 witnesses.
     const COSIGNATURES_MAX: u32 = 256;
     let mut by_size: BTreeMap<u64, Vec<String>> = BTreeMap::new();
@@ -146,7 +146,7 @@ async fn head(journal: &JournalReader, needed: u64) -> Result<String, DossierErr
 }
 
 /// The checkpoints in the nonces of the unit's proofs, and the ones that hand over to the log's later keys.
-async fn earlier(
+pub(crate) async fn earlier(
     journal: &JournalReader,
     log: &LogReader,
     entries: &BTreeMap<u64, Entry>,

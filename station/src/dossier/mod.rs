@@ -7,8 +7,10 @@
 //!
 //! [`make`] writes one, [`verify`] checks one and says what each part shows.
 
-mod evidence;
-mod make;
+pub(crate) mod evidence;
+pub(crate) mod finding;
+pub(crate) mod log;
+pub(crate) mod make;
 mod verify;
 
 use base64::Engine as _;
@@ -19,8 +21,10 @@ use crate::audit::Hash;
 use crate::record::{DeviceIdText, Pin, Proof};
 use crate::registry::PinEvent;
 
+pub use finding::{Finding, Outcome};
+pub use log::words_of;
 pub use make::{DossierError, make};
-pub use verify::{Finding, Outcome, Verdict, verify, words_of};
+pub use verify::{Verdict, verify};
 
 /// The format that this software reads and writes. A field is added without a new version; one that changes its meaning needs one.
 pub const FORMAT: &str = "keyline-dossier/v1";

@@ -49,7 +49,6 @@ mod manifest;
 mod measured;
 mod parquet;
 mod place;
-mod proven;
 mod rows;
 mod run;
 mod selection;

@@ -1,12 +1,15 @@
 //! One row a unit.
 
 use keyline_protocol::identity::{Algorithm, KeyPolicy, LockPolicy, fingerprint};
+use keyline_protocol::transcript::ProofTranscript;
 
 use super::column::{Cell, Column, ColumnKind, Value, column, text};
-use super::proven;
 use super::selection::Selection;
 use crate::journal::{LoggedChange, UnitRecord, UnitRun};
-use crate::record::{AgentDigestSource, Change, Evidence, ProtectionStrength, RunResult, Step};
+use crate::record::{
+    AgentDigestSource, Change, Evidence, ProtectionStrength, RunResult, Step,
+    parse_proof_transcript,
+};
 
 /// The columns of an export of units. New ones are added at the end.
 pub const COLUMNS: &[Column] = &[
@@ -134,8 +137,8 @@ impl Facts {
                 transcript, weak, ..
             } => {
                 self.weak = Some(*weak);
-                if let Some(proven) = proven::read(transcript) {
-                    self.take_proven(proven);
+                if let Some(proven) = parse_proof_transcript(transcript) {
+                    self.take_proven(&proven);
                 }
             }
             Evidence::Locked {
@@ -151,15 +154,18 @@ impl Facts {
         }
     }
 
-    fn take_proven(&mut self, proven: proven::ProvenFields) {
+    fn take_proven(&mut self, proven: &ProofTranscript<'_>) {
         self.algorithm = Some(proven.algorithm);
         self.made = Some(proven.made);
         self.key_policy = Some(proven.key_policy);
-        self.fingerprint = Some(fingerprint(&proven.public_key).to_vec());
-        self.public_key = Some(proven.public_key);
-        self.record_digest = Some(proven.record_digest);
+        self.fingerprint = Some(fingerprint(proven.public_key).to_vec());
+        self.public_key = Some(proven.public_key.to_vec());
+        self.record_digest = Some(proven.record_digest.to_vec());
         // What was measured stays: that the agent says the same is what the line has checked.
-        self.agent_digest = self.agent_digest.take().or(Some(proven.agent_digest));
+        self.agent_digest = self
+            .agent_digest
+            .take()
+            .or_else(|| Some(proven.agent_digest.to_vec()));
         self.lock_policy = Some(proven.lock_policy);
     }
 }

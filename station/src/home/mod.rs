@@ -16,6 +16,7 @@
 //! Holding a [`Home`] proves that this process owns the directory, that nobody else can look into it, and that the configuration is
 //! one that can work.
 
+mod audit_config;
 mod config;
 mod error;
 mod files;
@@ -26,10 +27,10 @@ use std::path::{Path, PathBuf};
 
 use crate::record::StationId;
 
+pub use audit_config::{AuditConfig, LogKeyConfig, WitnessConfig};
 pub use config::{
-    AuditConfig, Config, JournalConfig, KeyPoolConfig, LineConfig, LogConfig, LogKeyConfig,
-    OperatorConfig, RegistryConfig, SLOTS_MAX, SlotConfig, StationConfig, WitnessConfig,
-    registry_url_in,
+    Config, JournalConfig, KeyPoolConfig, LineConfig, LogConfig, OperatorConfig, RegistryConfig,
+    SLOTS_MAX, SlotConfig, StationConfig, registry_url_in,
 };
 pub use error::{ConfigError, HomeError};
 pub(crate) use files::{check_private_directory, create_private_directory, free_space};

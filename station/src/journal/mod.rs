@@ -53,6 +53,7 @@ pub use model::{
     AheadBounds, Alarm, Committed, Entry, Idempotency, InterruptedRun, LogKey, Operator,
     OrderCounts, StepEvent, StoredCosignature, Unit, UnitFilter,
 };
+pub use question::LotRun;
 pub use question::log::LEAVES_MAX;
 pub use reader::JournalReader;
 

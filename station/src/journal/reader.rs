@@ -29,13 +29,12 @@ impl JournalReader {
             .filename(path)
             .read_only(true)
             .busy_timeout(Duration::from_secs(5));
-        // Without limits of age the pool has no task that looks after them. That task counts idle connections by a number that is below
-        // zero, which is to say endless, for a moment when one is given back and taken at once (sqlx-core 0.9.0, `PoolInner::release`):
-        // it then never ends, and whatever it has woken waits for ever.
+        // Without time limits the pool has no task that looks after them. In sqlx 0.9 that task's loop runs over a counter which a
+        // race takes below zero, and then a process never ends (seen; `PoolInner::num_idle`).
         let pool = SqlitePoolOptions::new()
-            .max_connections(READERS_MAX)
             .idle_timeout(None)
             .max_lifetime(None)
+            .max_connections(READERS_MAX)
             .connect_with(options)
             .await
             .map_err(database("opening the journal for reading"))?;

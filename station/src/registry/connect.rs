@@ -47,11 +47,11 @@ pub(super) async fn connect(url: &str) -> Result<(Writer, AnyPool), RegistryErro
             .map_err(explained("connecting"))?;
     }
     migrate(&mut connection).await?;
-    // No limits of age, as for the journal's readers: the task that keeps them can hang. A connection is tried before it is used.
+    // No time limits, for the reason that the journal's reader gives: a broken connection is found when it is next taken.
     let pool = AnyPoolOptions::new()
-        .max_connections(READERS_MAX)
         .idle_timeout(None)
         .max_lifetime(None)
+        .max_connections(READERS_MAX)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .connect_lazy_with(options.clone());
     let writer = Writer {

@@ -24,6 +24,7 @@ mod published;
 mod publisher;
 mod reader;
 mod recompute;
+mod shared;
 mod standing;
 mod trunk;
 

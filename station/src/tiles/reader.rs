@@ -171,7 +171,7 @@ impl LogReader {
     }
 
     /// A verified tree of at least `size` leaves.
-    async fn view_of(&self, size: u64) -> Result<Arc<View>, TilesError> {
+    pub(super) async fn view_of(&self, size: u64) -> Result<Arc<View>, TilesError> {
         let known = self.known().filter(|view| view.size() >= size);
         let view = match known {
             Some(view) => view,
@@ -221,13 +221,11 @@ impl LogReader {
     }
 
     /// Makes a proof in two passes: the first finds out which subtrees it takes, the second has them.
-    async fn pieces(
+    pub(super) async fn pieces<T>(
         &self,
         view: &View,
-        make: impl Fn(
-            &mut dyn FnMut(u32, u64) -> Result<Hash, TilesError>,
-        ) -> Result<Pieces, TilesError>,
-    ) -> Result<Pieces, TilesError> {
+        make: impl Fn(&mut dyn FnMut(u32, u64) -> Result<Hash, TilesError>) -> Result<T, TilesError>,
+    ) -> Result<T, TilesError> {
         let mut wanted = Vec::new();
         make(&mut |height, n| {
             wanted.push((height, n));

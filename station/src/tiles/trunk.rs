@@ -184,12 +184,9 @@ impl Trunk {
                 on_disk: true,
             });
         }
-        let directory = self.directory.clone();
-        let found = blocking(move || {
-            let bytes = directory.read(id)?;
-            HashTile::parse(TILE_WIDTH, &bytes).ok()
-        })
-        .await?;
+        // Eight KiB and 255 hashes take less time than a change of threads and back, which a busy machine may stretch to milliseconds.
+        let found = self.directory.read(id);
+        let found = found.and_then(|bytes| HashTile::parse(TILE_WIDTH, &bytes).ok());
         let (tile, on_disk) = match found.filter(fits) {
             Some(tile) => (tile, true),
             None => (self.remake(view, id, root).await?, false),

@@ -3,6 +3,7 @@
 mod deep;
 mod open;
 mod prove;
+mod report;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use super::{CommandError, chain};
 use crate::audit::{AuditError, TrustPolicy, VerifierKey};
 use crate::event::{Event, EventSink, Summary};
 use crate::exit::ExitCode;
+use crate::report::Window;
 use open::OpenLog;
 
 /// What an auditor asks for.
@@ -34,6 +36,15 @@ pub(super) enum AuditAction {
         out: PathBuf,
         /// The directory for C2SP proof files.
         tlog_proofs: Option<PathBuf>,
+    },
+    /// `audit report`
+    Report {
+        /// The order's name or id.
+        order: String,
+        /// Which of its units.
+        window: Window,
+        /// The file to write.
+        out: PathBuf,
     },
     /// `audit verify` of files.
     Verify {
@@ -125,6 +136,10 @@ pub(super) async fn run(
         } => {
             let log = OpenLog::open(home).await?;
             prove::run(&log, &unit, &out, tlog_proofs.as_deref(), sink).await?;
+        }
+        AuditAction::Report { order, window, out } => {
+            let log = OpenLog::open(home).await?;
+            report::run(&log, &order, window, &out, sink).await?;
         }
         AuditAction::Verify { paths, policy } => {
             exit_code = verify::run(&paths, &policy, sink)?;

@@ -90,7 +90,7 @@ fn text(dossier: &Dossier) -> Result<String, CommandError> {
 }
 
 /// A file beside what is there, whole or not at all.
-fn write_new(path: &Path, text: &str) -> Result<(), CommandError> {
+pub(super) fn write_new(path: &Path, text: &str) -> Result<(), CommandError> {
     let failed = |source| CommandError::Output {
         path: path.to_owned(),
         source,
@@ -104,7 +104,7 @@ fn write_new(path: &Path, text: &str) -> Result<(), CommandError> {
         .write_all(text.as_bytes())
         .and_then(|()| file.sync_all());
     written.map_err(|source| {
-        // Half a dossier would only confuse; that it can't be removed is less than that it can't be written.
+        // Half a file would only confuse; that it can't be removed is less than that it can't be written.
         let _ = fs::remove_file(path);
         failed(source)
     })

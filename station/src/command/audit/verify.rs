@@ -10,6 +10,7 @@ use crate::dossier::{self, Dossier, Finding, Outcome};
 use crate::event::{CheckResult, CheckState, Event, EventSink, VerdictView};
 use crate::exit::ExitCode;
 use crate::export;
+use crate::report;
 
 /// How a C2SP proof file begins.
 const TLOG_PROOF: &str = "c2sp.org/tlog-proof@";
@@ -42,10 +43,12 @@ fn verify(path: &Path, policy: &TrustPolicy) -> Result<VerdictView, CommandError
         proof_file(path, &text, policy)?
     } else if text.trim_start().starts_with('{') {
         dossier_file(path, &text, policy)
+    } else if text.starts_with(report::PAGE_BEGIN) {
+        report_file(path, &text, policy)
     } else {
         return Err(CommandError::Usage {
             message: format!(
-                "expected a dossier, a C2SP proof file or an export's directory at {}, got something else",
+                "expected a dossier, a lot report, a C2SP proof file or an export's directory at {}, got something else",
                 path.display()
             ),
         });
@@ -98,6 +101,18 @@ fn dossier_file(path: &Path, text: &str, policy: &TrustPolicy) -> VerdictView {
         })),
     }
     view
+}
+
+fn report_file(path: &Path, text: &str, policy: &TrustPolicy) -> VerdictView {
+    let verdict = report::verify(text, policy);
+    VerdictView {
+        path: path.to_owned(),
+        what: "report".to_owned(),
+        holds: verdict.holds(),
+        subject: verdict.order,
+        result: verdict.result,
+        checks: verdict.findings.into_iter().map(check).collect(),
+    }
 }
 
 /// A finding as the outside sees it.

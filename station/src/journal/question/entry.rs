@@ -54,6 +54,22 @@ impl JournalReader {
         entries(rows)
     }
 
+    /// What befell a unit, inside and outside of its runs, in the order of the log: alarms, quarantine, release, scrapping, revocation.
+    ///
+    /// # Errors
+    /// [`JournalError`] where the database fails or is damaged.
+    pub async fn events_about(&self, device_id: DeviceIdText) -> Result<Vec<Entry>, JournalError> {
+        let rows = sqlx::query_as(
+            "SELECT entry.leaf_index, leaf, salt, body FROM unit_event JOIN entry USING (leaf_index) \
+             WHERE unit_event.device_id = ?1 ORDER BY entry.leaf_index",
+        )
+        .bind(&device_id.0.as_bytes()[..])
+        .fetch_all(&self.pool)
+        .await
+        .map_err(database(DOING))?;
+        entries(rows)
+    }
+
     /// The entries of these kinds that belong to no run, in the order of the log: products, orders, keys of the log and the like.
     ///
     /// # Errors

@@ -4,12 +4,15 @@ mod cosignature;
 mod entry;
 pub(super) mod log;
 mod log_key;
+mod lot;
 mod operator;
 mod order;
 mod product;
 mod run;
 mod station;
 mod unit;
+
+pub use lot::LotRun;
 
 pub(super) use log_key::{checkpoint_covering, log_keys};
 pub(super) use run::{Columns as RunColumns, interrupted, run as run_of};

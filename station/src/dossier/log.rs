@@ -1,0 +1,195 @@
+//! What a file shows of a log: its checkpoint, the opened leaves under it, the earlier checkpoints, and whose keys count.
+
+use sha2::{Digest as _, Sha256};
+
+use super::EarlierCheckpoint;
+use super::finding::{Finding, about, broken, holds};
+use crate::audit::{
+    Checkpoint, Hash, Leaf, SignedNote, TrustPolicy, Trusted, VerifierKey, commitment,
+    verify_consistency,
+};
+use crate::error_text::chain;
+use crate::record::Change;
+
+/// An entry that stands in the log, opened.
+pub(crate) struct Told<'d> {
+    pub(crate) index: u64,
+    pub(crate) leaf: Leaf<'d>,
+    pub(crate) change: Change,
+}
+
+/// An earlier checkpoint that was shown to be continued by the file's.
+pub(crate) struct Continued<'d> {
+    /// The note's text and signatures.
+    pub(crate) note: &'d str,
+    /// SHA-256 of the whole note: what a nonce contains.
+    pub(crate) digest: Hash,
+    pub(crate) checkpoint: Checkpoint,
+}
+
+/// What a trusted checkpoint is, in words.
+#[must_use]
+pub fn words_of(trusted: &Trusted) -> String {
+    format!(
+        "log {} with {} leaves, signed by {:08x}, {}",
+        trusted.checkpoint.origin,
+        trusted.checkpoint.size,
+        trusted.log_key.key_id(),
+        cosigners(&trusted.cosigned)
+    )
+}
+
+fn cosigners(cosigned: &[(String, u64)]) -> String {
+    if cosigned.is_empty() {
+        return "cosigned by nobody whom the policy names".to_owned();
+    }
+    let each: Vec<_> = cosigned
+        .iter()
+        .map(|(name, time_s)| {
+            format!(
+                "{name} at {}",
+                crate::clock::text(time_s.saturating_mul(1_000))
+            )
+        })
+        .collect();
+    format!("cosigned by {}", each.join(", "))
+}
+
+/// The text of a note, before anybody's signature was looked at.
+pub(crate) fn read_head(note: &str) -> Result<Checkpoint, String> {
+    let read = SignedNote::parse(note).and_then(|note| Checkpoint::parse(&note.text));
+    read.map_err(|error| chain(&error))
+}
+
+/// Opens an entry's commitment and holds the envelope against the body.
+pub(crate) fn open<'d>(
+    index: u64,
+    leaf: &'d [u8],
+    salt: &[u8; 32],
+    body: &str,
+) -> Result<Told<'d>, String> {
+    let leaf = Leaf::decode(leaf).map_err(|error| chain(&error))?;
+    if commitment(salt, body.as_bytes()) != leaf.commitment {
+        return Err("the body is not the one that was committed to".to_owned());
+    }
+    let change: Change = serde_json::from_str(body)
+        .map_err(|error| format!("expected a change that this software knows, got {error}"))?;
+    if leaf.kind != change.kind()
+        || leaf.run != change.run()
+        || leaf.device_id != change.device_id()
+    {
+        return Err("the envelope speaks of something else than the body".to_owned());
+    }
+    Ok(Told {
+        index,
+        leaf,
+        change,
+    })
+}
+
+/// A log as far as a file shows it.
+pub(crate) struct Shown<'d> {
+    /// The earlier checkpoints that the file's continues.
+    pub(crate) continued: Vec<Continued<'d>>,
+    /// The keys of the log that can be trusted.
+    pub(crate) keys: Vec<VerifierKey>,
+}
+
+/// Checks the earlier checkpoints, which keys count, and with these the checkpoint `note` itself, whose text is `head`.
+pub(crate) fn check<'d>(
+    note: &str,
+    head: &Checkpoint,
+    checkpoints: &'d [EarlierCheckpoint],
+    told: &[Told<'_>],
+    policy: &TrustPolicy,
+    findings: &mut Vec<Finding>,
+) -> Shown<'d> {
+    let continued = earlier(checkpoints, head, findings);
+    let keys = trusted_keys(head, policy, told, &continued, findings);
+    findings.push(match policy.trusting(&keys).check(note) {
+        Ok(trusted) => holds("checkpoint", words_of(&trusted)),
+        Err(error) => broken("checkpoint", chain(&error)),
+    });
+    Shown { continued, keys }
+}
+
+/// The earlier checkpoints that the head continues.
+fn earlier<'d>(
+    checkpoints: &'d [EarlierCheckpoint],
+    head: &Checkpoint,
+    findings: &mut Vec<Finding>,
+) -> Vec<Continued<'d>> {
+    let mut continued = Vec::with_capacity(checkpoints.len());
+    for checkpoint in checkpoints {
+        match continue_one(checkpoint, head) {
+            Ok(one) => continued.push(one),
+            Err(words) => findings.push(broken("earlier-checkpoints", words)),
+        }
+    }
+    continued
+}
+
+fn continue_one<'d>(
+    earlier: &'d EarlierCheckpoint,
+    head: &Checkpoint,
+) -> Result<Continued<'d>, String> {
+    let checkpoint = read_head(&earlier.note)?;
+    if checkpoint.origin != head.origin {
+        return Err(format!(
+            "expected a checkpoint of {}, got one of {}",
+            head.origin, checkpoint.origin
+        ));
+    }
+    let (old, path) = (checkpoint.size, &earlier.consistency.0);
+    verify_consistency(old, &checkpoint.root, head.size, &head.root, path)
+        .map_err(|error| format!("from {old} to {} leaves: {}", head.size, chain(&error)))?;
+    Ok(Continued {
+        note: &earlier.note,
+        digest: Sha256::digest(&earlier.note).into(),
+        checkpoint,
+    })
+}
+
+/// The keys of the log: those of the policy, and those that a trusted key handed over to. A hand-over is a leaf that names the new key,
+/// under a checkpoint that a key which was trusted before has signed.
+fn trusted_keys(
+    head: &Checkpoint,
+    policy: &TrustPolicy,
+    told: &[Told<'_>],
+    continued: &[Continued<'_>],
+    findings: &mut Vec<Finding>,
+) -> Vec<VerifierKey> {
+    let mut keys = policy.log_keys();
+    keys.retain(|key| key.name() == head.origin);
+    for one in told {
+        let Change::LogKeyAdded { key, .. } = &one.change else {
+            continue;
+        };
+        let Ok(added) = VerifierKey::parse(key) else {
+            findings.push(broken(
+                "log-keys",
+                about(one.index, "expected a verifier key"),
+            ));
+            continue;
+        };
+        if added.name() != head.origin || keys.contains(&added) {
+            continue;
+        }
+        let vouches = |earlier: &&Continued<'_>| {
+            earlier.checkpoint.size > one.index
+                && Checkpoint::verify_any(earlier.note, &keys).is_ok()
+        };
+        if continued.iter().any(|earlier| vouches(&earlier)) {
+            findings.push(holds(
+                "log-keys",
+                format!(
+                    "leaf {} hands over to key {:08x}, under a checkpoint that a trusted key signed",
+                    one.index,
+                    added.key_id()
+                ),
+            ));
+            keys.push(added);
+        }
+    }
+    keys
+}
