@@ -27,6 +27,7 @@ mod support;
 mod ahead;
 mod disk;
 mod killed;
+mod pools;
 mod restored;
 mod stored;
 mod told;
