@@ -11,6 +11,7 @@ pub(crate) mod evidence;
 pub(crate) mod finding;
 pub(crate) mod log;
 pub(crate) mod make;
+mod registry;
 mod verify;
 
 use base64::Engine as _;

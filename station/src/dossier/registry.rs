@@ -1,0 +1,73 @@
+//! What the registry said of the unit's keys, held against the log.
+
+use keyline_protocol::identity::fingerprint;
+
+use super::Dossier;
+use super::finding::{Finding, broken, holds, note};
+use super::log::Told;
+use crate::record::{Change, Evidence, Proof};
+use crate::signature;
+
+/// What the registry said: its proofs are verified again, the rest is its word.
+pub(super) fn check(dossier: &Dossier, told: &[Told<'_>], findings: &mut Vec<Finding>) {
+    let Some(record) = &dossier.registry else {
+        let words = "the registry was not asked: whether the cloud trusts the unit is not shown";
+        findings.push(note("registry", words));
+        return;
+    };
+    for proof in &record.proofs {
+        findings.push(registry_proof(dossier, proof));
+    }
+    let Some(active) = record.pins.iter().find(|pin| pin.is_active()) else {
+        findings.push(note("registry", "it has no active pin of this unit"));
+        return;
+    };
+    let pinned = told.iter().any(|one| {
+        matches!(&one.change, Change::StepDone { evidence, .. }
+            if matches!(**evidence, Evidence::Pinned { fingerprint, .. } if fingerprint == active.fingerprint))
+    });
+    let key = hex::encode(active.fingerprint);
+    let device = active.device_id == dossier.device_id
+        && fingerprint(&active.public_key) == active.fingerprint;
+    findings.push(if !device {
+        broken(
+            "registry",
+            format!("the pin of key {key} is not one of this unit"),
+        )
+    } else if pinned {
+        holds(
+            "registry",
+            format!("it trusts key {key}, as the log says; this is its word"),
+        )
+    } else {
+        broken(
+            "registry",
+            format!("it trusts key {key}, of which this log knows nothing"),
+        )
+    });
+}
+
+fn registry_proof(dossier: &Dossier, proof: &Proof) -> Finding {
+    let key = hex::encode(proof.fingerprint());
+    if proof.device_id != dossier.device_id {
+        return broken(
+            "registry",
+            format!("the proof of key {key} is another unit's"),
+        );
+    }
+    if proof.weak {
+        return note(
+            "registry",
+            format!("it accepted a weak proof of key {key}: a MAC"),
+        );
+    }
+    let digest = proof.transcript().digest();
+    let (algorithm, public_key) = (proof.algorithm.0, &proof.public_key);
+    match signature::verify(algorithm, public_key, &digest, &proof.authenticator) {
+        Ok(()) => holds(
+            "registry",
+            format!("the proof of key {key} that it accepted verifies again"),
+        ),
+        Err(error) => broken("registry", format!("the proof of key {key}: {error}")),
+    }
+}
