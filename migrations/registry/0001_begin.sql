@@ -1,75 +1,158 @@
 -- The registry: which public key belongs to which device, for ever. The same statements run on SQLite and PostgreSQL, and hold nothing
 -- that CockroachDB or YugabyteDB refuses. Device ids are 12 bytes, other ids 16, hashes 32; times are milliseconds since 1970.
+--
+-- Every table but `meta` is insert-only: what became of a key follows from the rows that are there, and the keys of these tables allow
+-- one active pin a device at any moment. So a station needs no right to change a row, and nobody can without leaving a hole.
 
--- The oldest software that may write here. A newer schema alone never stops an older station.
+-- `schema` is the number of the last migration, `min_client` the oldest software that may write here. A newer schema alone never stops
+-- an older station.
 CREATE TABLE meta (
     id         BIGINT PRIMARY KEY CHECK (id = 1),
+    schema     BIGINT NOT NULL,
     min_client BIGINT NOT NULL
 );
-INSERT INTO meta (id, min_client) VALUES (1, 1);
+INSERT INTO meta (id, schema, min_client) VALUES (1, 1, 1);
 
--- Every key that was ever claimed, with what showed its possession. Insert-only, never pruned: a key in here belongs to its device for
--- ever, whatever became of it.
-CREATE TABLE key_claim (
-    fingerprint   BYTEA PRIMARY KEY,
+-- What two people asked for, and agreed to. The notes are whole, with their signatures; nobody agrees with himself.
+CREATE TABLE act_request (
+    id              BYTEA PRIMARY KEY,
+    act             TEXT NOT NULL,
+    device_id       BYTEA NOT NULL,
+    old_fingerprint BYTEA NOT NULL,
+    new_fingerprint BYTEA,
+    requester       TEXT NOT NULL,
+    note            TEXT NOT NULL,
+    requested_at_ms BIGINT NOT NULL,
+    CONSTRAINT act_request_requester UNIQUE (id, requester)
+);
+CREATE TABLE act_approval (
+    request        BYTEA PRIMARY KEY,
+    requester      TEXT NOT NULL,
+    approver       TEXT NOT NULL,
+    note           TEXT NOT NULL,
+    approved_at_ms BIGINT NOT NULL,
+    CONSTRAINT act_approval_of FOREIGN KEY (request, requester) REFERENCES act_request (id, requester),
+    CONSTRAINT act_approval_two_people CHECK (approver <> requester)
+);
+
+-- The pins that are trusted no more: by an act of two people, or because the unit was scrapped, which one supervisor decides. Claims
+-- refer to it and pins to claims, so that it can't refer to pins here; PostgreSQL adds that.
+CREATE TABLE pin_revocation (
     device_id     BYTEA NOT NULL,
-    algorithm     TEXT NOT NULL,
-    made          TEXT NOT NULL,
-    public_key    BYTEA NOT NULL,
-    challenge     BYTEA NOT NULL,
-    signature     BYTEA NOT NULL,
-    station       BYTEA NOT NULL,
-    customer      TEXT NOT NULL,
-    product       BYTEA NOT NULL,
-    work_order    BYTEA NOT NULL,
-    run           BYTEA NOT NULL,
-    rework        BIGINT NOT NULL,
-    claimed_at_ms BIGINT NOT NULL
+    generation    BIGINT NOT NULL,
+    act           BYTEA UNIQUE REFERENCES act_approval (request),
+    station       BYTEA,
+    operator      TEXT NOT NULL,
+    reason        TEXT NOT NULL,
+    revoked_at_ms BIGINT NOT NULL,
+    PRIMARY KEY (device_id, generation),
+    CONSTRAINT pin_revocation_by CHECK ((act IS NULL) <> (station IS NULL))
 );
 
--- What became of each claim. `pending` is not trusted; `active` is.
-CREATE TABLE pin (
-    device_id    BYTEA NOT NULL,
-    fingerprint  BYTEA NOT NULL REFERENCES key_claim (fingerprint),
-    state        TEXT NOT NULL CHECK (state IN ('pending', 'active', 'superseded', 'revoked')),
-    weak         BIGINT NOT NULL DEFAULT 0,
-    pinned_at_ms BIGINT,
-    PRIMARY KEY (device_id, fingerprint)
+-- Every key that was ever claimed, with what showed its possession. Never pruned, never partitioned by time: a key in here belongs to
+-- its device for ever, whatever became of it.
+--
+-- A device's first pin is its generation 1; each revocation opens the next one, and without it there is none (`revoked_generation`).
+-- Within a generation each claim takes the place of the one before it (`turn`), until one of them is pinned.
+CREATE TABLE key_claim (
+    fingerprint        BYTEA PRIMARY KEY,
+    device_id          BYTEA NOT NULL,
+    generation         BIGINT NOT NULL CHECK (generation > 0),
+    turn               BIGINT NOT NULL CHECK (turn > 0),
+    revoked_generation BIGINT,
+    basis              TEXT NOT NULL CHECK (basis IN ('bench', 'import', 'rotation')),
+    algorithm          TEXT NOT NULL,
+    made               TEXT,
+    public_key         BYTEA NOT NULL,
+    challenge          BYTEA,
+    signature          BYTEA,
+    station            BYTEA,
+    customer           TEXT,
+    product            BYTEA,
+    work_order         BYTEA,
+    run                BYTEA,
+    rework             BIGINT NOT NULL,
+    claimed_at_ms      BIGINT NOT NULL,
+    CONSTRAINT key_claim_turn UNIQUE (device_id, generation, turn),
+    CONSTRAINT key_claim_opened FOREIGN KEY (device_id, revoked_generation) REFERENCES pin_revocation (device_id, generation),
+    CONSTRAINT key_claim_generation CHECK (
+        (generation = 1 AND revoked_generation IS NULL) OR (generation > 1 AND revoked_generation = generation - 1)
+    ),
+    -- Whoever claims on a bench shows who he is, for what, and that he has the key.
+    CONSTRAINT key_claim_bench CHECK (
+        basis <> 'bench' OR (made IS NOT NULL AND challenge IS NOT NULL AND signature IS NOT NULL AND station IS NOT NULL
+            AND customer IS NOT NULL AND product IS NOT NULL AND work_order IS NOT NULL AND run IS NOT NULL)
+    )
 );
-CREATE UNIQUE INDEX pin_one_pending ON pin (device_id) WHERE state = 'pending';
-CREATE UNIQUE INDEX pin_one_active ON pin (device_id) WHERE state = 'active';
 
--- The proofs that were accepted, whole, so that anybody can verify them again. A nonce proves once.
+-- The proofs that were accepted, whole, so that anybody can verify them again. A nonce proves once. `cloud_key` is the fingerprint of
+-- the cloud key that the unit carried.
 CREATE TABLE proof (
     nonce          BYTEA PRIMARY KEY,
     device_id      BYTEA NOT NULL,
     fingerprint    BYTEA NOT NULL REFERENCES key_claim (fingerprint),
+    station        BYTEA NOT NULL,
+    cloud_key      BYTEA NOT NULL,
     record         TEXT NOT NULL,
     accepted_at_ms BIGINT NOT NULL
 );
 
--- What happened to a device's keys, in order. Insert-only.
-CREATE TABLE pin_history (
-    device_id   BYTEA NOT NULL,
-    sequence    BIGINT NOT NULL,
-    event       TEXT NOT NULL CHECK (event IN ('claimed', 'superseded', 'pinned', 'revoked')),
-    fingerprint BYTEA NOT NULL,
-    station     BYTEA,
-    operator    TEXT,
-    reason      TEXT,
-    at_ms       BIGINT NOT NULL,
-    PRIMARY KEY (device_id, sequence)
+-- The claims that are trusted, or were: one a generation. A pin from a bench stands on a proof.
+CREATE TABLE pin (
+    device_id    BYTEA NOT NULL,
+    generation   BIGINT NOT NULL,
+    turn         BIGINT NOT NULL,
+    nonce        BYTEA REFERENCES proof (nonce),
+    weak         BIGINT NOT NULL,
+    station      BYTEA,
+    pinned_at_ms BIGINT NOT NULL,
+    PRIMARY KEY (device_id, generation),
+    CONSTRAINT pin_of_claim FOREIGN KEY (device_id, generation, turn) REFERENCES key_claim (device_id, generation, turn),
+    CONSTRAINT pin_proven CHECK ((nonce IS NULL) = (station IS NULL))
 );
 
--- Conflicts that may mean a cloned unit or key.
+-- Conflicts that may mean a cloned unit or key, once for each side: `side` says whose row it is, that of the station which was refused
+-- or that of the station which had entered the key before. `evidence` is the refused claim, whole.
 CREATE TABLE alarm (
     id                BYTEA PRIMARY KEY,
-    kind              TEXT NOT NULL,
+    side              TEXT NOT NULL CHECK (side IN ('refused', 'holder')),
+    kind              TEXT NOT NULL CHECK (kind IN ('key-belongs-to-another', 'device-has-another-key')),
     device_id         BYTEA NOT NULL,
     fingerprint       BYTEA NOT NULL,
-    other_device_id   BYTEA,
-    other_fingerprint BYTEA,
+    other_device_id   BYTEA NOT NULL,
+    other_fingerprint BYTEA NOT NULL,
     station           BYTEA NOT NULL,
+    other_station     BYTEA,
     run               BYTEA NOT NULL,
+    evidence          TEXT NOT NULL,
     at_ms             BIGINT NOT NULL
+);
+
+-- Every key with what became of it.
+CREATE VIEW key_state AS
+SELECT key_claim.*, pin.nonce, COALESCE(pin.weak, 0) AS weak, pin.pinned_at_ms, pin.station AS pinned_by,
+    pin_revocation.operator AS revoked_by, pin_revocation.reason AS revoked_for, pin_revocation.revoked_at_ms,
+    pin_revocation.act AS revoked_in,
+    CASE
+        WHEN pin.turn = key_claim.turn AND pin_revocation.generation IS NOT NULL THEN 'revoked'
+        WHEN pin.turn = key_claim.turn THEN 'active'
+        WHEN holder.turn IS NOT NULL THEN 'superseded'
+        WHEN EXISTS (
+            SELECT 1 FROM key_claim AS later
+            WHERE later.device_id = key_claim.device_id AND later.generation = key_claim.generation AND later.turn > key_claim.turn
+        ) THEN 'superseded'
+        ELSE 'pending'
+    END AS state
+FROM key_claim
+LEFT JOIN pin AS holder ON holder.device_id = key_claim.device_id AND holder.generation = key_claim.generation
+LEFT JOIN pin ON pin.device_id = key_claim.device_id AND pin.generation = key_claim.generation AND pin.turn = key_claim.turn
+LEFT JOIN pin_revocation ON pin_revocation.device_id = pin.device_id AND pin_revocation.generation = pin.generation;
+
+-- The first proof of each key: a unit that comes back often leaves many.
+CREATE VIEW first_proof AS
+SELECT * FROM proof WHERE NOT EXISTS (
+    SELECT 1 FROM proof AS earlier
+    WHERE earlier.fingerprint = proof.fingerprint
+        AND (earlier.accepted_at_ms < proof.accepted_at_ms
+            OR (earlier.accepted_at_ms = proof.accepted_at_ms AND earlier.nonce < proof.nonce))
 );

@@ -39,3 +39,5 @@ CREATE INDEX log_alarm_by_origin ON log_alarm (origin, id);
 CREATE INDEX key_claim_by_station ON key_claim (station, fingerprint);
 CREATE INDEX proof_by_fingerprint ON proof (fingerprint);
 CREATE INDEX alarm_by_station ON alarm (station, id);
+
+UPDATE meta SET schema = 2;

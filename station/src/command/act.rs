@@ -11,7 +11,7 @@ use crate::operator::Principal;
 use crate::record::{
     Change, DeviceIdText, Order, OrderId, OrderState, Pin, Product, ProductId, UnitState,
 };
-use crate::registry::{PinEvent, Registry};
+use crate::registry::{PinEvent, Registry, Revocation};
 
 /// What an act works with.
 pub(super) struct Act<'a> {
@@ -214,9 +214,13 @@ impl Act<'_> {
             reason: format!("rework: {reason}"),
         };
         self.app.journal().commit(vec![revoked, released]).await?;
-        registry
-            .revoke(unit.device_id, &reason, &self.principal.operator)
-            .await?;
+        let revocation = Revocation {
+            device_id: unit.device_id,
+            station: self.app.home().station(),
+            operator: self.operator(),
+            reason,
+        };
+        registry.revoke(revocation).await?;
         self.say(format!(
             "Revoked the pin of unit {}. A work order with --rework may give it a new key.",
             unit.device_id.0

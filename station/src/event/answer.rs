@@ -335,6 +335,11 @@ fn shipment_row(shipment: &ShipmentView) -> Vec<String> {
     ]
 }
 
+/// A value, or nothing where there is none.
+fn shown(value: Option<&impl ToString>) -> String {
+    value.map_or_else(String::new, ToString::to_string)
+}
+
 fn pin_detail(pin: &PinView) -> String {
     let history: Vec<_> = pin.history.iter().map(history_row).collect();
     let pin = &pin.pin;
@@ -352,8 +357,8 @@ fn pin_detail(pin: &PinView) -> String {
         ("algorithm", name(pin.algorithm)),
         ("fingerprint", hex::encode(pin.fingerprint)),
         ("public key", hex::encode(&pin.public_key)),
-        ("product", pin.product.to_string()),
-        ("station", pin.station.to_string()),
+        ("product", shown(pin.product.as_ref())),
+        ("station", shown(pin.station.as_ref())),
         ("claimed", time(pin.claimed_at_ms)),
         ("pinned", pin.pinned_at_ms.map_or_else(String::new, time)),
     ]);

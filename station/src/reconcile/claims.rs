@@ -11,7 +11,8 @@ use super::{Code, Finding, Inputs, ReconcileError};
 use crate::journal::{KeyFact, KeyLeaf, Replayed};
 use crate::record::{OrderId, RunId, StationId};
 use crate::registry::{
-    ClaimRecord, PinEventKind, Registry, RegistryError, StoredProof, check_claim, check_proof,
+    AlarmSide, ClaimRecord, PinEventKind, Registry, RegistryError, StoredProof, check_claim,
+    check_proof,
 };
 
 /// How many claims are looked at together.
@@ -64,7 +65,7 @@ pub(super) async fn check(
 }
 
 fn state(record: &ClaimRecord) -> &str {
-    record.pin.as_ref().map_or("none", |pin| &pin.state)
+    &record.pin.state
 }
 
 fn place(record: &ClaimRecord) -> String {
@@ -98,7 +99,7 @@ async fn check_page(
         let leaves = of_devices.get(&record.claim.device_id);
         let leaves = leaves.map_or(&[][..], Vec::as_slice);
         findings.extend(check_claimed(record, leaves));
-        let pinned_at_ms = record.pin.as_ref().and_then(|pin| pin.pinned_at_ms);
+        let pinned_at_ms = record.pin.pinned_at_ms;
         if pinned_at_ms.is_some_and(|at| at >= snapshot_ms) {
             let message = "pinned while this verification was running";
             findings.add(Code::AfterSnapshot.at(place(record), message));
@@ -364,12 +365,15 @@ async fn alarms(
                     && leaf.run == Some(alarm.run)
                     && leaf.device_id == alarm.device_id
             });
-            if said || alarm.at_ms >= snapshot_ms {
+            // The other side's view of a conflict is a leaf of the other side's log.
+            let elsewhere = alarm.side == AlarmSide::Holder;
+            if said || elsewhere || alarm.at_ms >= snapshot_ms {
                 continue;
             }
             let place = format!(
                 "unit {}, alarm {} in the registry",
-                alarm.device_id.0, alarm.kind
+                alarm.device_id.0,
+                alarm.kind.name()
             );
             let key = hex::encode(alarm.fingerprint);
             findings.add(if log.has_run(alarm.run).await? {

@@ -38,8 +38,7 @@ pub(super) async fn check(
         // Claims of this station are all looked at by themselves; a unit that another one has claimed may have been pinned here.
         match registry.claims_of_keys(&foreign).await {
             Ok(mut records) => {
-                records
-                    .retain(|record| record.pin.as_ref().is_some_and(|pin| pin.state == "active"));
+                records.retain(|record| record.pin.state == "active");
                 let proven = proven_in(log, &records).await?;
                 for record in &records {
                     findings.extend(check_stored(record, &proven, inputs.station));
@@ -82,7 +81,7 @@ async fn owners(
                 );
                 findings.add(Code::RegistryClaimInvalid.at(place, message));
             }
-            Some(owner) if owner.station != inputs.station => foreign.push(leaf.fingerprint),
+            Some(owner) if owner.station != Some(inputs.station) => foreign.push(leaf.fingerprint),
             Some(_) => {}
         }
     }

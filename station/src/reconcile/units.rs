@@ -159,8 +159,8 @@ async fn not_trusted(
         // Told where the log's keys are looked for in the registry.
         return Ok(None);
     };
-    let state = claim.pin.as_ref().map(|pin| pin.state.as_str());
-    if state == Some("revoked") {
+    let state = claim.pin.state.as_str();
+    if state == "revoked" {
         let since = unit.revoked.filter(|leaf| *leaf > pinned.index);
         if revocation(registry, &claim, since).await?.is_some() {
             // Told where the claim is looked at.
@@ -177,12 +177,8 @@ async fn not_trusted(
         return Ok(Some(Code::PinDiffers.at(place(unit), message)));
     }
     let message = format!(
-        "leaf {} says that the registry trusts the key {expected}, the registry has {}",
+        "leaf {} says that the registry trusts the key {expected}, the registry has it as {state}",
         pinned.index,
-        state.map_or_else(
-            || "no pin of it".to_owned(),
-            |state| format!("it as {state}")
-        )
     );
     Ok(Some(Code::PinMissing.at(place(unit), message)))
 }

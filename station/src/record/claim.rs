@@ -186,10 +186,10 @@ pub struct Pin {
     pub state: String,
     /// Whether the proof was a MAC.
     pub weak: bool,
-    /// The product.
-    pub product: ProductId,
-    /// The station.
-    pub station: StationId,
+    /// The product, where the key was claimed on a bench.
+    pub product: Option<ProductId>,
+    /// The station, where the key was claimed on a bench.
+    pub station: Option<StationId>,
     /// When it was claimed, in milliseconds since 1970.
     pub claimed_at_ms: u64,
     /// When it became active.

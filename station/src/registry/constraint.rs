@@ -1,6 +1,6 @@
 //! What an error of a database means, on both engines.
 
-use sqlx::error::{DatabaseError, ErrorKind};
+use sqlx::error::DatabaseError;
 
 use super::RegistryError;
 
@@ -11,6 +11,8 @@ pub(super) enum Meaning {
     Lost,
     /// The connection is gone.
     Disconnected,
+    /// The database does not allow it to this role.
+    Denied,
     /// Anything else: trying again does not help.
     Broken,
 }
@@ -21,14 +23,17 @@ pub(super) enum Meaning {
 /// with a condition the same, so that the columns tell which one it was.
 const RACES: [(&str, &str); 9] = [
     ("key_claim_pkey", "key_claim.fingerprint"),
-    ("pin_pkey", "pin.device_id, pin.fingerprint"),
-    ("pin_one_pending", "pin.device_id"),
-    ("pin_one_active", "pin.device_id"),
     (
-        "pin_history_pkey",
-        "pin_history.device_id, pin_history.sequence",
+        "key_claim_turn",
+        "key_claim.device_id, key_claim.generation, key_claim.turn",
+    ),
+    ("pin_pkey", "pin.device_id, pin.generation"),
+    (
+        "pin_revocation_pkey",
+        "pin_revocation.device_id, pin_revocation.generation",
     ),
     ("proof_pkey", "proof.nonce"),
+    ("alarm_conflict", "a conflict that has gone"),
     ("log_pkey", "log.origin"),
     (
         "log_checkpoint_pkey",
@@ -63,8 +68,12 @@ fn meaning_of_answer(error: &dyn DatabaseError) -> Meaning {
     if LOST_CODES.contains(&&*code) || error.message().contains("database is locked") {
         return Meaning::Lost;
     }
-    if error.kind() == ErrorKind::UniqueViolation && is_race(error) {
+    if is_race(error) {
         return Meaning::Lost;
+    }
+    // 42501: no grant, or a row policy. Class 28: the role may not sign in, or showed the wrong thing.
+    if code == "42501" || code.starts_with("28") {
+        return Meaning::Denied;
     }
     // Class 08: connection exception; 57P01 to 57P03: the server is shutting down or starting.
     if code.starts_with("08") || code.starts_with("57P0") {
@@ -87,6 +96,7 @@ fn is_race(error: &dyn DatabaseError) -> bool {
 pub(super) fn explained(doing: &'static str) -> impl FnOnce(sqlx::Error) -> RegistryError {
     move |source| match meaning(&source) {
         Meaning::Disconnected => RegistryError::Unreachable { doing, source },
+        Meaning::Denied => RegistryError::NotAllowed { doing, source },
         Meaning::Lost | Meaning::Broken => RegistryError::Database { doing, source },
     }
 }

@@ -2,11 +2,11 @@
 
 use super::RegistryError;
 use super::known::{
-    AlarmRow, Fingerprint, HistoryRow, Known, KnownClaim, KnownPin, PinState, Writes,
+    AlarmRow, ClaimRow, Fingerprint, Known, KnownKey, PinRow, PinState, RevocationRow, Writes,
 };
-use super::model::PinEventKind;
+use super::model::{AlarmKind, Revocation};
 use super::request::{Act, Outcome};
-use crate::record::{Claim, ClaimReceipt, DeviceIdText, PinReceipt, Proof, StationId};
+use crate::record::{Claim, ClaimReceipt, PinReceipt, Proof};
 
 /// A batch that is being decided.
 pub(super) struct Decision<'a> {
@@ -15,27 +15,13 @@ pub(super) struct Decision<'a> {
     pub(super) now_ms: u64,
 }
 
-/// Who did something, for the history.
-#[derive(Clone, Copy, Default)]
-struct Author<'a> {
-    station: Option<StationId>,
-    operator: Option<&'a str>,
-    reason: Option<&'a str>,
-}
-
 impl<'a> Decision<'a> {
     /// Carries out one act, or refuses it and leaves everything as it was, but for an alarm.
     pub(super) fn decide(&mut self, act: &'a Act) -> Result<Outcome, RegistryError> {
         match act {
             Act::Claim(claim) => self.claim(claim).map(Outcome::Claimed),
             Act::Pin(proof) => self.pin(proof).map(Outcome::Pinned),
-            Act::Revoke {
-                device_id,
-                reason,
-                operator,
-            } => self
-                .revoke(*device_id, reason, operator)
-                .map(Outcome::Revoked),
+            Act::Revoke(revocation) => self.revoke(revocation).map(Outcome::Revoked),
             Act::Checkpoint(shown) => self.enter(shown).map(Outcome::Entered),
             Act::Close => Ok(Outcome::Closed),
         }
@@ -43,93 +29,103 @@ impl<'a> Decision<'a> {
 
     fn claim(&mut self, claim: &'a Claim) -> Result<ClaimReceipt, RegistryError> {
         let (device_id, fingerprint) = (claim.device_id, claim.fingerprint());
-        if let Some(known) = self.known.claims.get(&fingerprint) {
-            let owner = known.device_id;
-            if owner != device_id {
-                self.alarm(claim, fingerprint, Some(owner), None);
-                return Err(RegistryError::KeyBelongsToAnother { fingerprint, owner });
-            }
-            return match self.known.state_of(device_id, &fingerprint) {
-                Some(PinState::Pending) => Ok(ClaimReceipt {
-                    already: true,
-                    pinned: false,
-                }),
-                Some(PinState::Active) => Ok(ClaimReceipt {
-                    already: true,
-                    pinned: true,
-                }),
-                Some(PinState::Revoked) => Err(RegistryError::KeyRevoked { fingerprint }),
-                Some(PinState::Superseded) | None => Err(RegistryError::KeyBurnt { fingerprint }),
-            };
+        if let Some(known) = self.known.key(&fingerprint).cloned() {
+            return self.claim_again(claim, fingerprint, &known);
         }
-        if let Some(active) = self.known.in_state(device_id, PinState::Active) {
-            let active = active.fingerprint;
-            self.alarm(claim, fingerprint, None, Some(active));
+        if let Some((active, key)) = self.known.in_state(device_id, PinState::Active) {
+            let (active, station) = (*active, key.station);
+            self.writes.alarms.push(AlarmRow {
+                kind: AlarmKind::DeviceHasAnotherKey,
+                claim,
+                holder_device: device_id,
+                holder_key: active,
+                holder_station: station,
+            });
             return Err(RegistryError::DeviceHasAnotherKey { device_id, active });
         }
-        if !claim.rework && self.known.in_state(device_id, PinState::Revoked).is_some() {
+        let keys = || self.known.keys_of(device_id).map(|(_, key)| key);
+        let revoked = keys().filter(|key| key.state == PinState::Revoked);
+        let generation = 1 + revoked.map(|key| key.generation).max().unwrap_or(0);
+        if generation > 1 && !claim.rework {
             return Err(RegistryError::NeedsRework(device_id));
         }
-        let author = Author {
-            station: Some(claim.station),
-            ..Author::default()
-        };
-        if let Some(pending) = self.known.in_state(device_id, PinState::Pending) {
-            let burnt = pending.fingerprint;
-            self.change(device_id, burnt, PinState::Superseded);
-            self.tell(device_id, burnt, PinEventKind::Superseded, author);
+        let turns = keys().filter(|key| key.generation == generation);
+        let turn = 1 + turns.map(|key| key.turn).max().unwrap_or(0);
+        if let Some((burnt, _)) = self.known.in_state(device_id, PinState::Pending) {
+            let burnt = *burnt;
+            self.known.change(&burnt, PinState::Superseded, false);
         }
-        self.known.claims.insert(
-            fingerprint,
-            KnownClaim {
-                device_id,
-                algorithm: claim.algorithm.0.name().to_owned(),
-                public_key: claim.public_key.clone(),
-                product: claim.product,
-            },
-        );
-        self.known
-            .pins
-            .entry(device_id)
-            .or_default()
-            .push(KnownPin {
-                fingerprint,
-                state: PinState::Pending,
-                weak: false,
-                pinned_at_ms: None,
-            });
-        self.writes.claims.push(claim);
-        self.writes.pins.insert((device_id, fingerprint));
-        self.tell(device_id, fingerprint, PinEventKind::Claimed, author);
+        let key = KnownKey {
+            device_id,
+            generation,
+            turn,
+            algorithm: claim.algorithm.0.name().to_owned(),
+            public_key: claim.public_key.clone(),
+            product: Some(claim.product),
+            station: Some(claim.station),
+            state: PinState::Pending,
+            weak: false,
+        };
+        self.known.add(fingerprint, key);
+        self.writes.claims.push(ClaimRow {
+            claim,
+            generation,
+            turn,
+        });
         Ok(ClaimReceipt {
             already: false,
             pinned: false,
         })
     }
 
+    /// A key that was claimed before: by the same device it is accepted as long as it lives, by another one never.
+    fn claim_again(
+        &mut self,
+        claim: &'a Claim,
+        fingerprint: Fingerprint,
+        known: &KnownKey,
+    ) -> Result<ClaimReceipt, RegistryError> {
+        let owner = known.device_id;
+        if owner != claim.device_id {
+            self.writes.alarms.push(AlarmRow {
+                kind: AlarmKind::KeyBelongsToAnother,
+                claim,
+                holder_device: owner,
+                holder_key: fingerprint,
+                holder_station: known.station,
+            });
+            return Err(RegistryError::KeyBelongsToAnother { fingerprint, owner });
+        }
+        let already = |pinned| {
+            Ok(ClaimReceipt {
+                already: true,
+                pinned,
+            })
+        };
+        match known.state {
+            PinState::Pending => already(false),
+            PinState::Active => already(true),
+            PinState::Revoked => Err(RegistryError::KeyRevoked { fingerprint }),
+            PinState::Superseded => Err(RegistryError::KeyBurnt { fingerprint }),
+        }
+    }
+
     fn pin(&mut self, proof: &'a Proof) -> Result<PinReceipt, RegistryError> {
         let (device_id, fingerprint) = (proof.device_id, proof.fingerprint());
-        self.hold_against_claim(proof, fingerprint)?;
-        let state = self.known.state_of(device_id, &fingerprint);
-        match state {
-            Some(PinState::Revoked) => return Err(RegistryError::KeyRevoked { fingerprint }),
-            Some(PinState::Superseded) | None => {
-                return Err(RegistryError::KeyBurnt { fingerprint });
-            }
-            Some(PinState::Pending | PinState::Active) => {}
+        let claimed = self.claimed(proof, fingerprint)?;
+        match claimed.state {
+            PinState::Revoked => return Err(RegistryError::KeyRevoked { fingerprint }),
+            PinState::Superseded => return Err(RegistryError::KeyBurnt { fingerprint }),
+            PinState::Pending | PinState::Active => {}
         }
-        if let Some(other) = self.known.in_state(device_id, PinState::Active)
-            && other.fingerprint != fingerprint
+        if let Some((other, _)) = self.known.in_state(device_id, PinState::Active)
+            && *other != fingerprint
         {
-            let active = other.fingerprint;
+            let active = *other;
             return Err(RegistryError::DeviceHasAnotherKey { device_id, active });
         }
-        let already = state == Some(PinState::Active);
-        let strong = self
-            .known
-            .in_state(device_id, PinState::Active)
-            .is_some_and(|pin| !pin.weak);
-        if proof.weak && strong {
+        let already = claimed.state == PinState::Active;
+        if proof.weak && already && !claimed.weak {
             let algorithm = proof.algorithm.0.name();
             return Err(RegistryError::WeakNotAllowed { algorithm });
         }
@@ -144,21 +140,37 @@ impl<'a> Decision<'a> {
         self.known.nonces.insert(proof.nonce, fingerprint);
         self.writes.proofs.push(proof);
         if !already {
-            self.activate(proof, device_id, fingerprint);
+            self.known
+                .change(&fingerprint, PinState::Active, proof.weak);
+            self.writes.pins.push(PinRow {
+                proof,
+                generation: claimed.generation,
+                turn: claimed.turn,
+            });
         }
         Ok(PinReceipt { already })
     }
 
-    /// Checks that the key which verified the proof is the one that was claimed for this device.
-    fn hold_against_claim(
-        &self,
-        proof: &Proof,
-        fingerprint: Fingerprint,
-    ) -> Result<(), RegistryError> {
+    fn revoke(&mut self, revocation: &'a Revocation) -> Result<Fingerprint, RegistryError> {
+        let device_id = revocation.device_id;
+        let (fingerprint, key) = self
+            .known
+            .in_state(device_id, PinState::Active)
+            .ok_or(RegistryError::NotPinned(device_id))?;
+        let (fingerprint, generation, weak) = (*fingerprint, key.generation, key.weak);
+        self.known.change(&fingerprint, PinState::Revoked, weak);
+        self.writes.revocations.push(RevocationRow {
+            revocation,
+            generation,
+        });
+        Ok(fingerprint)
+    }
+
+    /// The claim of the key that verified the proof: it must be of this device, and say the same.
+    fn claimed(&self, proof: &Proof, fingerprint: Fingerprint) -> Result<KnownKey, RegistryError> {
         let claim = self
             .known
-            .claims
-            .get(&fingerprint)
+            .key(&fingerprint)
             .ok_or(RegistryError::NotClaimed { fingerprint })?;
         let differs = |what| RegistryError::ProofDiffersFromClaim {
             device_id: proof.device_id,
@@ -173,103 +185,12 @@ impl<'a> Decision<'a> {
         if claim.public_key != proof.public_key {
             return Err(differs("public key"));
         }
-        if claim.product != proof.product {
+        if claim
+            .product
+            .is_some_and(|product| product != proof.product)
+        {
             return Err(differs("product"));
         }
-        Ok(())
-    }
-
-    fn activate(&mut self, proof: &Proof, device_id: DeviceIdText, fingerprint: Fingerprint) {
-        self.change(device_id, fingerprint, PinState::Active);
-        let now_ms = self.now_ms;
-        if let Some(pin) = self.entry(device_id, fingerprint) {
-            pin.weak = proof.weak;
-            pin.pinned_at_ms = Some(now_ms);
-        }
-        let author = Author {
-            station: Some(proof.station),
-            ..Author::default()
-        };
-        self.tell(device_id, fingerprint, PinEventKind::Pinned, author);
-    }
-
-    fn revoke(
-        &mut self,
-        device_id: DeviceIdText,
-        reason: &str,
-        operator: &str,
-    ) -> Result<Fingerprint, RegistryError> {
-        let active = self
-            .known
-            .in_state(device_id, PinState::Active)
-            .ok_or(RegistryError::NotPinned(device_id))?;
-        let fingerprint = active.fingerprint;
-        self.change(device_id, fingerprint, PinState::Revoked);
-        let author = Author {
-            station: None,
-            operator: Some(operator),
-            reason: Some(reason),
-        };
-        self.tell(device_id, fingerprint, PinEventKind::Revoked, author);
-        Ok(fingerprint)
-    }
-
-    fn entry(
-        &mut self,
-        device_id: DeviceIdText,
-        fingerprint: Fingerprint,
-    ) -> Option<&mut KnownPin> {
-        let pins = self.known.pins.get_mut(&device_id)?;
-        pins.iter_mut().find(|pin| pin.fingerprint == fingerprint)
-    }
-
-    fn change(&mut self, device_id: DeviceIdText, fingerprint: Fingerprint, state: PinState) {
-        if let Some(pin) = self.entry(device_id, fingerprint) {
-            pin.state = state;
-            self.writes.pins.insert((device_id, fingerprint));
-        }
-    }
-
-    fn tell(
-        &mut self,
-        device_id: DeviceIdText,
-        fingerprint: Fingerprint,
-        kind: PinEventKind,
-        author: Author<'_>,
-    ) {
-        let sequence = self.known.sequences.entry(device_id).or_insert(0);
-        *sequence += 1;
-        self.writes.history.push(HistoryRow {
-            device_id,
-            sequence: *sequence,
-            kind,
-            fingerprint,
-            station: author.station,
-            operator: author.operator.map(str::to_owned),
-            reason: author.reason.map(str::to_owned),
-        });
-    }
-
-    fn alarm(
-        &mut self,
-        claim: &Claim,
-        fingerprint: Fingerprint,
-        other_device_id: Option<DeviceIdText>,
-        other_fingerprint: Option<Fingerprint>,
-    ) {
-        let kind = if other_device_id.is_some() {
-            "key-belongs-to-another"
-        } else {
-            "device-has-another-key"
-        };
-        self.writes.alarms.push(AlarmRow {
-            kind,
-            device_id: claim.device_id,
-            fingerprint,
-            other_device_id,
-            other_fingerprint,
-            station: claim.station,
-            run: claim.run,
-        });
+        Ok(claim.clone())
     }
 }

@@ -1,5 +1,7 @@
 //! Why the registry refuses.
 
+use std::path::PathBuf;
+
 use crate::record::{DeviceIdText, FailureCode, StationId};
 
 /// Why the registry refuses, or can't answer. A refusal leaves nothing behind but, where it may mean a clone, an alarm.
@@ -7,11 +9,50 @@ use crate::record::{DeviceIdText, FailureCode, StationId};
 pub enum RegistryError {
     /// The address of the registry is none.
     #[error(
-        "expected a registry address sqlite:PATH or postgres://…, got one that begins with \"{scheme}\""
+        "expected a registry address sqlite:PATH or postgres://ROLE@HOST[:PORT][,HOST…]/DATABASE, got one of {scheme:?} with {problem}"
     )]
     BadAddress {
         /// What stands before the colon; never more, for there may be a password in it.
         scheme: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// There is a password in the address.
+    #[error("expected a registry address without a password, got one with a password")]
+    PasswordInAddress,
+    /// The server is elsewhere, and nothing says how it is recognised.
+    #[error(
+        "expected the file of the authority that signed the certificate of {servers}, got none"
+    )]
+    TlsNeeded {
+        /// The servers.
+        servers: String,
+    },
+    /// A file that the address needs can't be read.
+    #[error("{} can't be read", .path.display())]
+    FileUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The database does not let this role do it.
+    #[error("the registry does not allow this role to go on {doing}")]
+    NotAllowed {
+        /// What was being done.
+        doing: &'static str,
+        /// What the database said.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The database has no schema, or one that is too old.
+    #[error("the registry needs schema {expected} or newer, this one has {found}")]
+    NoSchema {
+        /// The oldest schema that this software can use.
+        expected: i64,
+        /// What is there; 0 where there is none.
+        found: i64,
     },
     /// The database can't be reached, or was lost.
     #[error("the registry can't be reached while {doing}")]
@@ -205,6 +246,14 @@ pub enum RegistryError {
 }
 
 impl RegistryError {
+    /// The server does not answer.
+    pub(super) fn silent(doing: &'static str) -> Self {
+        Self::Unreachable {
+            doing,
+            source: sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()),
+        }
+    }
+
     /// The failure of a run that met this error.
     #[must_use]
     pub const fn failure_code(&self) -> FailureCode {
@@ -213,6 +262,11 @@ impl RegistryError {
                 FailureCode::RegistryUnreachable
             }
             Self::BadAddress { .. }
+            | Self::PasswordInAddress
+            | Self::TlsNeeded { .. }
+            | Self::FileUnreadable { .. }
+            | Self::NotAllowed { .. }
+            | Self::NoSchema { .. }
             | Self::Database { .. }
             | Self::Migration(_)
             | Self::TooNew { .. }

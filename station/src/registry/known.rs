@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::record::{Claim, DeviceIdText, ProductId, Proof, RunId, StationId};
+use crate::record::{Claim, DeviceIdText, ProductId, Proof, StationId};
 
 use super::log::{LogAlarmKind, LogCheckpoint};
-use super::model::PinEventKind;
+use super::model::{AlarmKind, Revocation};
 
 /// SHA-256 of a public key's SPKI DER.
 pub(super) type Fingerprint = [u8; 32];
@@ -35,53 +35,61 @@ impl PinState {
     pub(super) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.name() == name)
     }
-
-    /// Whether it never comes back.
-    pub(super) const fn is_final(self) -> bool {
-        matches!(self, Self::Superseded | Self::Revoked)
-    }
 }
 
-/// A claim, as far as a proof is held against it.
+/// A key that was claimed, and what became of it.
 #[derive(Clone, Debug)]
-pub(super) struct KnownClaim {
+pub(super) struct KnownKey {
     pub(super) device_id: DeviceIdText,
+    /// Which of the device's pins it is, or wants to be, from 1.
+    pub(super) generation: i64,
+    /// Which of the claims for that pin it is, from 1.
+    pub(super) turn: i64,
     pub(super) algorithm: String,
     pub(super) public_key: Vec<u8>,
-    pub(super) product: ProductId,
-}
-
-/// One key of a device.
-#[derive(Clone, Debug)]
-pub(super) struct KnownPin {
-    pub(super) fingerprint: Fingerprint,
+    /// `None` where the key was not claimed on a bench.
+    pub(super) product: Option<ProductId>,
+    /// The station that claimed it, where one did.
+    pub(super) station: Option<StationId>,
     pub(super) state: PinState,
     pub(super) weak: bool,
-    pub(super) pinned_at_ms: Option<u64>,
 }
 
-/// A line of history that is to be written.
+/// A claim that is to be written.
 #[derive(Debug)]
-pub(super) struct HistoryRow {
-    pub(super) device_id: DeviceIdText,
-    pub(super) sequence: i64,
-    pub(super) kind: PinEventKind,
-    pub(super) fingerprint: Fingerprint,
-    pub(super) station: Option<StationId>,
-    pub(super) operator: Option<String>,
-    pub(super) reason: Option<String>,
+pub(super) struct ClaimRow<'a> {
+    pub(super) claim: &'a Claim,
+    pub(super) generation: i64,
+    pub(super) turn: i64,
+}
+
+/// A pin that is to be written, with the proof on which it stands.
+#[derive(Debug)]
+pub(super) struct PinRow<'a> {
+    pub(super) proof: &'a Proof,
+    pub(super) generation: i64,
+    pub(super) turn: i64,
+}
+
+/// A revocation that is to be written.
+#[derive(Debug)]
+pub(super) struct RevocationRow<'a> {
+    pub(super) revocation: &'a Revocation,
+    pub(super) generation: i64,
 }
 
 /// An alarm that is to be written.
 #[derive(Debug)]
-pub(super) struct AlarmRow {
-    pub(super) kind: &'static str,
-    pub(super) device_id: DeviceIdText,
-    pub(super) fingerprint: Fingerprint,
-    pub(super) other_device_id: Option<DeviceIdText>,
-    pub(super) other_fingerprint: Option<Fingerprint>,
-    pub(super) station: StationId,
-    pub(super) run: RunId,
+pub(super) struct AlarmRow<'a> {
+    pub(super) kind: AlarmKind,
+    /// What was refused.
+    pub(super) claim: &'a Claim,
+    /// The device that has the key, or that has another one.
+    pub(super) holder_device: DeviceIdText,
+    /// The key that it has.
+    pub(super) holder_key: Fingerprint,
+    /// The station that entered that key, where one did.
+    pub(super) holder_station: Option<StationId>,
 }
 
 /// What is known of a log: whose it is, and its latest checkpoint.
@@ -111,10 +119,9 @@ pub(super) struct LogAlarmRow<'a> {
 /// What the batch has read, kept up to date while it is decided.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    pub(super) claims: HashMap<Fingerprint, KnownClaim>,
-    pub(super) pins: HashMap<DeviceIdText, Vec<KnownPin>>,
-    /// The last sequence of each device's history.
-    pub(super) sequences: HashMap<DeviceIdText, i64>,
+    keys: HashMap<Fingerprint, KnownKey>,
+    /// The keys of each device.
+    devices: HashMap<DeviceIdText, HashSet<Fingerprint>>,
     /// Which key a nonce has proven.
     pub(super) nonces: HashMap<[u8; 32], Fingerprint>,
     /// By origin.
@@ -126,11 +133,11 @@ pub(super) struct Known {
 /// What the batch writes. Claims and proofs are the requests' own.
 #[derive(Debug, Default)]
 pub(super) struct Writes<'a> {
-    pub(super) claims: Vec<&'a Claim>,
-    pub(super) pins: HashSet<(DeviceIdText, Fingerprint)>,
+    pub(super) claims: Vec<ClaimRow<'a>>,
     pub(super) proofs: Vec<&'a Proof>,
-    pub(super) history: Vec<HistoryRow>,
-    pub(super) alarms: Vec<AlarmRow>,
+    pub(super) pins: Vec<PinRow<'a>>,
+    pub(super) revocations: Vec<RevocationRow<'a>>,
+    pub(super) alarms: Vec<AlarmRow<'a>>,
     /// Logs that were never seen before.
     pub(super) logs: Vec<&'a LogCheckpoint>,
     pub(super) checkpoints: Vec<CheckpointRow<'a>>,
@@ -139,10 +146,11 @@ pub(super) struct Writes<'a> {
 
 impl Writes<'_> {
     /// Whether there is nothing to write.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(super) const fn is_empty(&self) -> bool {
         self.claims.is_empty()
-            && self.pins.is_empty()
             && self.proofs.is_empty()
+            && self.pins.is_empty()
+            && self.revocations.is_empty()
             && self.alarms.is_empty()
             && self.checkpoints.is_empty()
             && self.log_alarms.is_empty()
@@ -150,22 +158,43 @@ impl Writes<'_> {
 }
 
 impl Known {
-    /// The device's key in this state; there is at most one that is pending and one that is active.
-    pub(super) fn in_state(&self, device_id: DeviceIdText, state: PinState) -> Option<&KnownPin> {
-        self.pins
-            .get(&device_id)?
-            .iter()
-            .find(|pin| pin.state == state)
+    /// Adds a key that was read or claimed.
+    pub(super) fn add(&mut self, fingerprint: Fingerprint, key: KnownKey) {
+        self.devices
+            .entry(key.device_id)
+            .or_default()
+            .insert(fingerprint);
+        self.keys.insert(fingerprint, key);
     }
 
-    /// The state of one key of a device.
-    pub(super) fn state_of(
+    /// The key with this fingerprint, whatever became of it.
+    pub(super) fn key(&self, fingerprint: &Fingerprint) -> Option<&KnownKey> {
+        self.keys.get(fingerprint)
+    }
+
+    /// The keys of a device, in no order.
+    pub(super) fn keys_of(
         &self,
         device_id: DeviceIdText,
-        fingerprint: &Fingerprint,
-    ) -> Option<PinState> {
-        let pins = self.pins.get(&device_id)?;
-        let pin = pins.iter().find(|pin| pin.fingerprint == *fingerprint)?;
-        Some(pin.state)
+    ) -> impl Iterator<Item = (&Fingerprint, &KnownKey)> {
+        let fingerprints = self.devices.get(&device_id).into_iter().flatten();
+        fingerprints.filter_map(|fingerprint| self.keys.get_key_value(fingerprint))
+    }
+
+    /// The device's key in this state; there is at most one that is pending and one that is active.
+    pub(super) fn in_state(
+        &self,
+        device_id: DeviceIdText,
+        state: PinState,
+    ) -> Option<(&Fingerprint, &KnownKey)> {
+        self.keys_of(device_id).find(|(_, key)| key.state == state)
+    }
+
+    /// Says what became of a key.
+    pub(super) fn change(&mut self, fingerprint: &Fingerprint, state: PinState, weak: bool) {
+        if let Some(key) = self.keys.get_mut(fingerprint) {
+            key.state = state;
+            key.weak = weak;
+        }
     }
 }

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use sqlx::AnyConnection;
 
-use super::bulk::Bulk;
-use super::known::{Known, KnownLog, Writes};
+use super::address::Engine;
+use super::known::{CheckpointRow, Known, KnownLog, LogAlarmRow, Writes};
+use super::log::LogCheckpoint;
 use super::request::{Act, Request};
+use super::rows::{Kind, Table, Value};
 use super::store::{StoreError, hash, signed, unsigned};
 use crate::record::{RunId, StationId};
 
@@ -20,6 +22,7 @@ pub(super) fn station_id(bytes: &[u8]) -> Result<StationId, StoreError> {
 
 /// Reads what is known of the logs that the requests name. Few do, so each is asked for by itself.
 pub(super) async fn read(
+    engine: Engine,
     connection: &mut AnyConnection,
     known: &mut Known,
     requests: &[Request],
@@ -30,7 +33,7 @@ pub(super) async fn read(
     });
     for (origin, size) in shown.collect::<BTreeSet<_>>() {
         if !known.logs.contains_key(origin) {
-            read_log(connection, known, origin).await?;
+            read_log(engine, connection, known, origin).await?;
         }
         let root: Option<Vec<u8>> = sqlx::query_scalar(
             "SELECT root FROM log_checkpoint WHERE origin = $1 AND tree_size = $2",
@@ -48,11 +51,17 @@ pub(super) async fn read(
 }
 
 async fn read_log(
+    engine: Engine,
     connection: &mut AnyConnection,
     known: &mut Known,
     origin: &str,
 ) -> Result<(), StoreError> {
-    let station: Option<Vec<u8>> = sqlx::query_scalar("SELECT station FROM log WHERE origin = $1")
+    // On PostgreSQL a station sees the logs of others only by naming one.
+    let sql = match engine {
+        Engine::Sqlite => "SELECT station FROM log WHERE origin = $1",
+        Engine::Postgres => "SELECT station FROM log_by_origin($1)",
+    };
+    let station: Option<Vec<u8>> = sqlx::query_scalar(sql)
         .bind(origin)
         .fetch_optional(&mut *connection)
         .await?;
@@ -78,60 +87,82 @@ async fn read_log(
     Ok(())
 }
 
-static LOGS: Bulk = Bulk::new(
-    "INSERT INTO log (origin, station, first_shown_ms) VALUES",
-    3,
-    "",
+static LOGS: Table = Table::new(
+    "log",
+    &[
+        ("origin", Kind::Text),
+        ("station", Kind::Blob),
+        ("first_shown_ms", Kind::Integer),
+    ],
 );
 
-static CHECKPOINTS: Bulk = Bulk::new(
-    "INSERT INTO log_checkpoint (origin, tree_size, previous_size, root, note, at_ms) VALUES",
-    6,
-    "",
+static CHECKPOINTS: Table = Table::new(
+    "log_checkpoint",
+    &[
+        ("origin", Kind::Text),
+        ("tree_size", Kind::Integer),
+        ("previous_size", Kind::Integer),
+        ("root", Kind::Blob),
+        ("note", Kind::Text),
+        ("at_ms", Kind::Integer),
+    ],
 );
 
-static ALARMS: Bulk = Bulk::new(
-    "INSERT INTO log_alarm (id, kind, origin, station, known_size, shown_size, note, at_ms) VALUES",
-    8,
-    "",
+static ALARMS: Table = Table::new(
+    "log_alarm",
+    &[
+        ("id", Kind::Blob),
+        ("kind", Kind::Text),
+        ("origin", Kind::Text),
+        ("station", Kind::Blob),
+        ("known_size", Kind::Integer),
+        ("shown_size", Kind::Integer),
+        ("note", Kind::Text),
+        ("at_ms", Kind::Integer),
+    ],
 );
 
 /// Writes what was decided of the logs.
 pub(super) async fn write(
+    engine: Engine,
     connection: &mut AnyConnection,
     writes: &Writes<'_>,
     now: i64,
 ) -> Result<(), StoreError> {
-    LOGS.run(connection, writes.logs.iter(), |query, log| {
-        query
-            .bind(log.origin.clone())
-            .bind(log.station.as_bytes().to_vec())
-            .bind(now)
-    })
-    .await?;
-    CHECKPOINTS
-        .run(connection, writes.checkpoints.iter(), |query, row| {
-            query
-                .bind(row.checkpoint.origin.clone())
-                .bind(signed(row.checkpoint.size))
-                .bind(signed(row.previous_size))
-                .bind(row.checkpoint.root.to_vec())
-                .bind(row.checkpoint.note.clone())
-                .bind(now)
-        })
-        .await?;
-    ALARMS
-        .run(connection, writes.log_alarms.iter(), |query, row| {
-            query
-                .bind(RunId::generate().as_bytes().to_vec())
-                .bind(row.kind.name())
-                .bind(row.shown.origin.clone())
-                .bind(row.shown.station.as_bytes().to_vec())
-                .bind(signed(row.known_size))
-                .bind(signed(row.shown.size))
-                .bind(row.shown.note.clone())
-                .bind(now)
-        })
-        .await?;
+    let log = |log: &&LogCheckpoint| -> Vec<Value> {
+        vec![
+            log.origin.as_str().into(),
+            log.station.as_bytes()[..].into(),
+            now.into(),
+        ]
+    };
+    let logs = writes.logs.iter().map(log).collect();
+    LOGS.insert(engine, connection, logs).await?;
+    let checkpoint = |row: &CheckpointRow<'_>| -> Vec<Value> {
+        vec![
+            row.checkpoint.origin.as_str().into(),
+            signed(row.checkpoint.size).into(),
+            signed(row.previous_size).into(),
+            row.checkpoint.root[..].into(),
+            row.checkpoint.note.as_str().into(),
+            now.into(),
+        ]
+    };
+    let checkpoints = writes.checkpoints.iter().map(checkpoint).collect();
+    CHECKPOINTS.insert(engine, connection, checkpoints).await?;
+    let alarm = |row: &LogAlarmRow<'_>| -> Vec<Value> {
+        vec![
+            RunId::generate().as_bytes()[..].into(),
+            row.kind.name().into(),
+            row.shown.origin.as_str().into(),
+            row.shown.station.as_bytes()[..].into(),
+            signed(row.known_size).into(),
+            signed(row.shown.size).into(),
+            row.shown.note.as_str().into(),
+            now.into(),
+        ]
+    };
+    let alarms = writes.log_alarms.iter().map(alarm).collect();
+    ALARMS.insert(engine, connection, alarms).await?;
     Ok(())
 }

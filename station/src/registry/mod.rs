@@ -6,12 +6,16 @@
 //!
 //! Beside that it is a witness of the stations' audit logs: it keeps their checkpoints and refuses what contradicts them.
 //!
+//! Rows are inserted and never changed: what became of a key follows from what is there, and the tables' keys allow one active pin a
+//! device at any moment, whoever writes.
+//!
 //! SQLite and PostgreSQL run the same statements, through one connection that takes whatever waits into one transaction: read what the
 //! requests name, decide in memory, write, commit. Where others write at the same time, the transaction is serializable and is carried
 //! out anew if it lost. All SQL of the registry is in this module.
 
-mod bulk;
-mod connect;
+mod address;
+mod alarm_store;
+mod connections;
 mod constraint;
 mod decide;
 mod error;
@@ -24,21 +28,29 @@ mod model;
 mod question;
 mod reconcile;
 mod request;
+mod rows;
+mod schema;
 mod store;
 mod verify;
 mod writer;
 
-use sqlx::AnyPool;
+use std::sync::Arc;
+
 use tokio::sync::{mpsc, oneshot};
 
+pub use address::{RegistryAddress, RegistryFiles};
 pub use error::RegistryError;
 pub use log::{CheckpointReceipt, EnteredCheckpoint, LogAlarm, LogAlarmKind, LogCheckpoint};
-pub use model::{PinEvent, PinEventKind, RegistryAlarm};
+pub use model::{AlarmKind, AlarmSide, PinEvent, PinEventKind, RegistryAlarm, Revocation};
 pub use reconcile::{ActivePin, AlarmPage, ClaimPin, ClaimRecord, KeyOwner, StoredProof};
+pub use schema::{Migrated, migrate};
 pub(crate) use verify::{claim as check_claim, proof as check_proof};
 
-use crate::record::{Claim, ClaimReceipt, DeviceIdText, PinReceipt, Proof};
+use crate::record::{Claim, ClaimReceipt, PinReceipt, Proof};
+use address::Engine;
+use connections::Connections;
 use request::{Act, Outcome, Request};
+use writer::Writer;
 
 /// How many requests may wait; whoever comes then waits for a place.
 const WAITING_MAX: usize = 4_096;
@@ -46,21 +58,44 @@ const WAITING_MAX: usize = 4_096;
 /// A handle on the registry. Clones share the one connection that writes.
 #[derive(Clone, Debug)]
 pub struct Registry {
-    pool: AnyPool,
+    connections: Arc<Connections>,
     requests: mpsc::Sender<Request>,
 }
 
 impl Registry {
-    /// Opens the registry at `sqlite:PATH` (made where there is none) or `postgres://…` and brings its schema up to date. Must be
-    /// called inside a tokio runtime.
+    /// Opens the registry of an address without files: see [`open`](Self::open).
     ///
     /// # Errors
-    /// [`RegistryError`] where the address is none, the database can't be reached, or this software is too old for it.
+    /// As [`RegistryAddress::new`] and [`open`](Self::open).
     pub async fn connect(url: &str) -> Result<Self, RegistryError> {
-        let (writer, pool) = connect::connect(url).await?;
+        Self::open(RegistryAddress::new(url, &RegistryFiles::default())?).await
+    }
+
+    /// Opens the registry. Must be called inside a tokio runtime.
+    ///
+    /// A file is made where there is none, and its schema is brought up to date. A server is not spoken to before something is asked of
+    /// it: a line begins while it is out of reach. Its schema is its owner's to bring up to date ([`migrate`]).
+    ///
+    /// # Errors
+    /// [`RegistryError`] where a file can't be opened, or this software is too old for it.
+    pub async fn open(address: RegistryAddress) -> Result<Self, RegistryError> {
+        let connections = Arc::new(Connections::new(address));
+        let mut connection = None;
+        if connections.engine() == Engine::Sqlite {
+            let mut file = connections.open().await?;
+            schema::bring_up_to_date(&mut file, Engine::Sqlite).await?;
+            connection = Some(file);
+        }
         let (requests, receiver) = mpsc::channel(WAITING_MAX);
+        let writer = Writer {
+            connections: Arc::clone(&connections),
+            connection,
+        };
         tokio::spawn(writer.run(receiver));
-        Ok(Self { pool, requests })
+        Ok(Self {
+            connections,
+            requests,
+        })
     }
 
     /// Enters a public key as pending, after checking that its private key signed the claim. The same claim again is accepted, with
@@ -90,22 +125,12 @@ impl Registry {
         }
     }
 
-    /// Revokes the device's active pin and gives the revoked key's fingerprint. Whether `operator` may do so is the caller's to check.
+    /// Revokes the device's active pin and gives the revoked key's fingerprint. Whether the operator may do so is the caller's to check.
     ///
     /// # Errors
     /// [`RegistryError::NotPinned`] where there is no active pin.
-    pub async fn revoke(
-        &self,
-        device_id: DeviceIdText,
-        reason: &str,
-        operator: &str,
-    ) -> Result<[u8; 32], RegistryError> {
-        let act = Act::Revoke {
-            device_id,
-            reason: reason.to_owned(),
-            operator: operator.to_owned(),
-        };
-        match self.ask(act).await? {
+    pub async fn revoke(&self, revocation: Revocation) -> Result<[u8; 32], RegistryError> {
+        match self.ask(Act::Revoke(Box::new(revocation))).await? {
             Outcome::Revoked(fingerprint) => Ok(fingerprint),
             other => Err(other.unexpected()),
         }
@@ -136,7 +161,7 @@ impl Registry {
     pub async fn close(self) {
         // Where the writer has ended already there is nothing to wait for.
         let _ = self.ask(Act::Close).await;
-        self.pool.close().await;
+        self.connections.close().await;
     }
 
     async fn ask(&self, act: Act) -> Result<Outcome, RegistryError> {

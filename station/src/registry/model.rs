@@ -19,8 +19,6 @@ pub enum PinEventKind {
 }
 
 impl PinEventKind {
-    const ALL: [Self; 4] = [Self::Claimed, Self::Superseded, Self::Pinned, Self::Revoked];
-
     /// The name in the database and on screens.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -30,10 +28,6 @@ impl PinEventKind {
             Self::Pinned => "pinned",
             Self::Revoked => "revoked",
         }
-    }
-
-    pub(super) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
 
@@ -57,24 +51,96 @@ pub struct PinEvent {
     pub at_ms: u64,
 }
 
-/// A conflict that may mean a cloned unit or key.
+/// That a device's key is to be trusted no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// The device.
+    pub device_id: DeviceIdText,
+    /// The station at which it was decided, because the unit is scrapped.
+    pub station: StationId,
+    /// The id of the operator who decided.
+    pub operator: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What may mean a cloned unit or key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AlarmKind {
+    /// A unit showed a key that belongs to another one.
+    KeyBelongsToAnother,
+    /// A unit that is trusted with one key showed another.
+    DeviceHasAnotherKey,
+}
+
+impl AlarmKind {
+    /// The name in the database and on screens.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::KeyBelongsToAnother => "key-belongs-to-another",
+            Self::DeviceHasAnotherKey => "device-has-another-key",
+        }
+    }
+
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        [Self::KeyBelongsToAnother, Self::DeviceHasAnotherKey]
+            .into_iter()
+            .find(|kind| kind.name() == name)
+    }
+}
+
+/// Whose view of a conflict an alarm is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AlarmSide {
+    /// The station that was refused.
+    Refused,
+    /// The station that had entered the key before.
+    Holder,
+}
+
+impl AlarmSide {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Holder => "holder",
+        }
+    }
+
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        [Self::Refused, Self::Holder]
+            .into_iter()
+            .find(|side| side.name() == name)
+    }
+}
+
+/// A conflict that may mean a cloned unit or key, as one of its two sides has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegistryAlarm {
-    /// `key-belongs-to-another` or `device-has-another-key`.
-    pub kind: String,
-    /// The unit on the bench.
+    /// Whose view it is.
+    pub side: AlarmSide,
+    /// What happened.
+    pub kind: AlarmKind,
+    /// The unit that was refused.
     pub device_id: DeviceIdText,
     /// The key that it showed.
     #[serde(with = "hex::serde")]
     pub fingerprint: [u8; 32],
-    /// The unit that has the key already.
-    pub other_device_id: Option<DeviceIdText>,
-    /// The key that the unit has already, in hexadecimal.
-    pub other_fingerprint: Option<String>,
-    /// The station.
+    /// The unit that has that key, or the same unit where it has another one.
+    pub other_device_id: DeviceIdText,
+    /// The key that it has.
+    #[serde(with = "hex::serde")]
+    pub other_fingerprint: [u8; 32],
+    /// The station whose alarm this is.
     pub station: StationId,
-    /// The run.
+    /// The station on the other side; `None` where the key did not come from a bench.
+    pub other_station: Option<StationId>,
+    /// The run that was refused.
     pub run: RunId,
+    /// The claim that was refused, whole: JSON of [`Claim`](crate::record::Claim), with the signature by the key.
+    pub evidence: String,
     /// When, in milliseconds since 1970.
     pub at_ms: u64,
 }

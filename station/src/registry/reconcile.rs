@@ -5,12 +5,14 @@ use std::collections::HashMap;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, FromRow, Row as _};
 
-use super::bulk::select_in;
+use super::address::Engine;
 use super::constraint::explained;
+use super::known::PinState;
 use super::log::{EnteredCheckpoint, LogAlarm, LogAlarmKind};
 use super::log_store::station_id;
 use super::model::RegistryAlarm;
-use super::question::{AlarmColumns, alarm, id, undecodable};
+use super::question::{ALARM_COLUMNS, AlarmRow, id, undecodable};
+use super::rows::Lookup;
 use super::store::{self, StoreError};
 use super::{Registry, RegistryError};
 use crate::record::{
@@ -51,8 +53,8 @@ pub struct ClaimRecord {
     pub claim: Claim,
     /// When it was entered, in milliseconds since 1970.
     pub claimed_at_ms: u64,
-    /// Its state; `None` where there is none, which the registry itself never leaves.
-    pub pin: Option<ClaimPin>,
+    /// What became of it.
+    pub pin: ClaimPin,
     /// The first proof that was accepted for the key.
     pub proof: Option<StoredProof>,
 }
@@ -77,8 +79,8 @@ pub struct KeyOwner {
     pub fingerprint: [u8; 32],
     /// The device that it was claimed for.
     pub device_id: DeviceIdText,
-    /// The station that claimed it.
-    pub station: StationId,
+    /// The station that claimed it; `None` where it did not come from a bench.
+    pub station: Option<StationId>,
 }
 
 /// A page of alarms.
@@ -90,31 +92,64 @@ pub struct AlarmPage {
     pub next: Option<[u8; 16]>,
 }
 
-/// Device id, fingerprint, weak, pinned at.
-type PinColumns = (Vec<u8>, Vec<u8>, i64, Option<i64>);
+const CLAIM_COLUMNS: &str = "fingerprint, device_id, algorithm, made, public_key, challenge, signature, station, customer, product, \
+     work_order, run, rework, claimed_at_ms, basis, state, weak, pinned_at_ms";
 
-const CLAIM_COLUMNS: &str = "SELECT key_claim.fingerprint, key_claim.device_id, key_claim.algorithm, key_claim.made, \
-     key_claim.public_key, key_claim.challenge, key_claim.signature, key_claim.station, key_claim.customer, key_claim.product, \
-     key_claim.work_order, key_claim.run, key_claim.rework, key_claim.claimed_at_ms, pin.state, pin.weak, pin.pinned_at_ms \
-     FROM key_claim LEFT JOIN pin ON pin.fingerprint = key_claim.fingerprint AND pin.device_id = key_claim.device_id";
+static CLAIMS_BY_FINGERPRINT: Lookup = Lookup {
+    columns: CLAIM_COLUMNS,
+    table: "key_state",
+    column: "fingerprint",
+    function: "keys_by_fingerprint",
+};
+
+static OWNERS: Lookup = Lookup {
+    columns: "fingerprint, device_id, station",
+    ..CLAIMS_BY_FINGERPRINT
+};
+
+static PINS_BY_DEVICE: Lookup = Lookup {
+    columns: "device_id, fingerprint, state, weak, pinned_at_ms",
+    table: "key_state",
+    column: "device_id",
+    function: "keys_by_device",
+};
+
+static FIRST_PROOFS: Lookup = Lookup {
+    columns: "fingerprint, record",
+    table: "first_proof",
+    column: "fingerprint",
+    function: "first_proofs",
+};
+
+/// Device id, fingerprint, state, weak, pinned at.
+type PinColumns = (Vec<u8>, Vec<u8>, String, i64, Option<i64>);
+
+/// Fingerprint, device id, station.
+type OwnerColumns = (Vec<u8>, Vec<u8>, Option<Vec<u8>>);
+
+/// A claim that was made on a bench; `None` for any other.
+struct BenchClaim(Option<ClaimRecord>);
+
+impl FromRow<'_, AnyRow> for BenchClaim {
+    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        let basis: String = row.try_get("basis")?;
+        let claim = (basis == "bench").then(|| ClaimRecord::from_row(row));
+        Ok(Self(claim.transpose()?))
+    }
+}
 
 impl FromRow<'_, AnyRow> for ClaimRecord {
     fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
         let blob = |column| row.try_get::<Vec<u8>, _>(column);
         let hash = |column| store::hash(&blob(column)?).map_err(undecodable);
         let named = |error: String| sqlx::Error::Decode(error.into());
-        let state: Option<String> = row.try_get("state")?;
-        let pin = state
-            .map(|state| {
-                let pinned: Option<i64> = row.try_get("pinned_at_ms")?;
-                let pinned_at_ms = pinned.map(store::unsigned).transpose();
-                Ok::<_, sqlx::Error>(ClaimPin {
-                    state,
-                    weak: row.try_get::<i64, _>("weak")? != 0,
-                    pinned_at_ms: pinned_at_ms.map_err(undecodable)?,
-                })
-            })
-            .transpose()?;
+        let pinned: Option<i64> = row.try_get("pinned_at_ms")?;
+        let pinned_at_ms = pinned.map(store::unsigned).transpose();
+        let pin = ClaimPin {
+            state: row.try_get("state")?,
+            weak: row.try_get::<i64, _>("weak")? != 0,
+            pinned_at_ms: pinned_at_ms.map_err(undecodable)?,
+        };
         Ok(Self {
             fingerprint: hash("fingerprint")?,
             claim: Claim {
@@ -155,16 +190,17 @@ impl Registry {
         after: Option<[u8; 32]>,
         limit: u32,
     ) -> Result<Vec<ClaimRecord>, RegistryError> {
-        let condition = "key_claim.station = $1 AND key_claim.fingerprint > $2";
-        let sql =
-            format!("{CLAIM_COLUMNS} WHERE {condition} ORDER BY key_claim.fingerprint LIMIT $3");
-        let mut records: Vec<ClaimRecord> = sqlx::query_as(AssertSqlSafe(sql))
+        let sql = match self.connections.engine() {
+            Engine::Sqlite => format!(
+                "SELECT {CLAIM_COLUMNS} FROM key_state WHERE station = $1 AND fingerprint > $2 ORDER BY fingerprint LIMIT $3"
+            ),
+            Engine::Postgres => format!("SELECT {CLAIM_COLUMNS} FROM keys_of_station($1, $2, $3)"),
+        };
+        let question = sqlx::query_as(AssertSqlSafe(sql))
             .bind(station.as_bytes().to_vec())
             .bind(after.map_or_else(Vec::new, |after| after.to_vec()))
-            .bind(i64::from(limit.min(PAGE_MAX)))
-            .fetch_all(&self.pool)
-            .await
-            .map_err(explained(DOING))?;
+            .bind(i64::from(limit.min(PAGE_MAX)));
+        let mut records: Vec<ClaimRecord> = self.connections.fetch(DOING, question).await?;
         self.add_proofs(&mut records).await?;
         Ok(records)
     }
@@ -177,12 +213,12 @@ impl Registry {
         &self,
         fingerprints: &[[u8; 32]],
     ) -> Result<Vec<ClaimRecord>, RegistryError> {
-        let head = format!("{CLAIM_COLUMNS} WHERE key_claim.fingerprint IN");
         let keys: Vec<_> = fingerprints.iter().map(|key| key.to_vec()).collect();
-        let mut connection = self.pool.acquire().await.map_err(explained(DOING))?;
-        let found = select_in(&mut connection, (&head, ""), &keys).await;
-        drop(connection);
-        let mut records = found.map_err(explained(DOING))?;
+        let found = self
+            .connections
+            .look_up(DOING, &CLAIMS_BY_FINGERPRINT, &keys);
+        let found: Vec<BenchClaim> = found.await?;
+        let mut records: Vec<_> = found.into_iter().filter_map(|claim| claim.0).collect();
         self.add_proofs(&mut records).await?;
         Ok(records)
     }
@@ -195,17 +231,13 @@ impl Registry {
         &self,
         fingerprints: &[[u8; 32]],
     ) -> Result<Vec<KeyOwner>, RegistryError> {
-        let sql = "SELECT fingerprint, device_id, station FROM key_claim WHERE fingerprint IN";
         let keys: Vec<_> = fingerprints.iter().map(|key| key.to_vec()).collect();
-        let mut connection = self.pool.acquire().await.map_err(explained(DOING))?;
-        let rows: Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> = select_in(&mut connection, (sql, ""), &keys)
-            .await
-            .map_err(explained(DOING))?;
-        let owner = |(fingerprint, device, station): (Vec<u8>, Vec<u8>, Vec<u8>)| {
+        let rows: Vec<OwnerColumns> = self.connections.look_up(DOING, &OWNERS, &keys).await?;
+        let owner = |(fingerprint, device, station): OwnerColumns| {
             Ok(KeyOwner {
                 fingerprint: store::hash(&fingerprint)?,
                 device_id: store::device_id(&device)?,
-                station: station_id(&station)?,
+                station: station.map(|bytes| station_id(&bytes)).transpose()?,
             })
         };
         let owners: Result<_, StoreError> = rows.into_iter().map(owner).collect();
@@ -220,13 +252,12 @@ impl Registry {
         &self,
         devices: &[DeviceIdText],
     ) -> Result<Vec<ActivePin>, RegistryError> {
-        let sql = "SELECT device_id, fingerprint, weak, pinned_at_ms FROM pin WHERE state = 'active' AND device_id IN";
         let ids: Vec<_> = devices.iter().map(|id| id.0.as_bytes().to_vec()).collect();
-        let mut connection = self.pool.acquire().await.map_err(explained(DOING))?;
-        let rows: Vec<PinColumns> = select_in(&mut connection, (sql, ""), &ids)
-            .await
-            .map_err(explained(DOING))?;
-        let pin = |(device, fingerprint, weak, pinned): PinColumns| {
+        let rows: Vec<PinColumns> = self
+            .connections
+            .look_up(DOING, &PINS_BY_DEVICE, &ids)
+            .await?;
+        let pin = |(device, fingerprint, _, weak, pinned): PinColumns| {
             Ok(ActivePin {
                 device_id: store::device_id(&device)?,
                 fingerprint: store::hash(&fingerprint)?,
@@ -234,7 +265,10 @@ impl Registry {
                 pinned_at_ms: pinned.map(store::unsigned).transpose()?,
             })
         };
-        let pins: Result<_, StoreError> = rows.into_iter().map(pin).collect();
+        let active = rows
+            .into_iter()
+            .filter(|(_, _, state, ..)| state == PinState::Active.name());
+        let pins: Result<_, StoreError> = active.map(pin).collect();
         pins.map_err(failed)
     }
 
@@ -244,16 +278,10 @@ impl Registry {
             .iter()
             .map(|record| record.fingerprint.to_vec())
             .collect();
-        let mut connection = self.pool.acquire().await.map_err(explained(DOING))?;
-        // Of the proofs of one key only the first: a unit that comes back often leaves many.
-        let head = "SELECT fingerprint, record FROM proof AS first WHERE NOT EXISTS \
-             (SELECT 1 FROM proof AS earlier WHERE earlier.fingerprint = first.fingerprint \
-              AND (earlier.accepted_at_ms < first.accepted_at_ms \
-                   OR (earlier.accepted_at_ms = first.accepted_at_ms AND earlier.nonce < first.nonce))) \
-             AND fingerprint IN";
-        let rows: Vec<(Vec<u8>, String)> = select_in(&mut connection, (head, ""), &keys)
-            .await
-            .map_err(explained(DOING))?;
+        let rows: Vec<(Vec<u8>, String)> = self
+            .connections
+            .look_up(DOING, &FIRST_PROOFS, &keys)
+            .await?;
         let mut proofs: HashMap<Vec<u8>, String> = rows.into_iter().collect();
         for record in records {
             let stored = proofs.remove(&record.fingerprint[..]);
@@ -275,26 +303,19 @@ impl Registry {
         after: Option<[u8; 16]>,
         limit: u32,
     ) -> Result<AlarmPage, RegistryError> {
-        const SELECT: &str = "SELECT kind, device_id, fingerprint, other_device_id, other_fingerprint, station, run, at_ms, id \
-             FROM alarm WHERE station = $1 AND id > $2 ORDER BY id LIMIT $3";
+        let sql = format!(
+            "SELECT {ALARM_COLUMNS} FROM alarm WHERE station = $1 AND id > $2 ORDER BY id LIMIT $3"
+        );
         let limit = limit.clamp(1, PAGE_MAX);
-        let rows: Vec<AnyRow> = sqlx::query(SELECT)
+        let question = sqlx::query_as(AssertSqlSafe(sql))
             .bind(station.as_bytes().to_vec())
             .bind(after.map_or_else(Vec::new, |after| after.to_vec()))
-            .bind(i64::from(limit))
-            .fetch_all(&self.pool)
-            .await
-            .map_err(explained(DOING))?;
+            .bind(i64::from(limit));
+        let rows: Vec<AlarmRow> = self.connections.fetch(DOING, question).await?;
+        let next = rows.last().map(|row| row.id);
         let full = rows.len() == limit as usize;
-        let last = rows.last().map(|row| id(&row.try_get::<Vec<u8>, _>("id")?));
-        let next = last.transpose().map_err(explained(DOING))?;
-        let read = |row: &AnyRow| {
-            let columns = AlarmColumns::from_row(row)?;
-            alarm(columns)
-        };
-        let alarms: Result<_, sqlx::Error> = rows.iter().map(read).collect();
         Ok(AlarmPage {
-            alarms: alarms.map_err(explained(DOING))?,
+            alarms: rows.into_iter().map(|row| row.alarm).collect(),
             next: next.filter(|_| full),
         })
     }
@@ -338,13 +359,11 @@ impl Registry {
             "SELECT tree_size, previous_size, root, note, at_ms FROM log_checkpoint \
              WHERE origin = $1 AND tree_size > $2 ORDER BY tree_size {direction} LIMIT $3"
         );
-        let rows: Vec<Columns> = sqlx::query_as(AssertSqlSafe(sql))
+        let question = sqlx::query_as(AssertSqlSafe(sql))
             .bind(origin)
             .bind(store::signed(after_size))
-            .bind(i64::from(limit.min(PAGE_MAX)))
-            .fetch_all(&self.pool)
-            .await
-            .map_err(explained(DOING))?;
+            .bind(i64::from(limit.min(PAGE_MAX)));
+        let rows: Vec<Columns> = self.connections.fetch(DOING, question).await?;
         let read = |(size, previous, root, note, at_ms): Columns| {
             Ok(EnteredCheckpoint {
                 size: store::unsigned(size)?,
@@ -363,16 +382,17 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`] where the database can't be reached or is damaged.
     pub async fn station_of_log(&self, origin: &str) -> Result<Option<StationId>, RegistryError> {
-        let station: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT station FROM log WHERE origin = $1")
-                .bind(origin)
-                .fetch_optional(&self.pool)
-                .await
-                .map_err(explained("reading whose a log is"))?;
-        station
-            .map(|bytes| station_id(&bytes))
-            .transpose()
-            .map_err(failed)
+        let sql = match self.connections.engine() {
+            Engine::Sqlite => "SELECT station FROM log WHERE origin = $1",
+            Engine::Postgres => "SELECT station FROM log_by_origin($1)",
+        };
+        let question = sqlx::query_as(sql).bind(origin);
+        let rows: Vec<(Vec<u8>,)> = self
+            .connections
+            .fetch("reading whose a log is", question)
+            .await?;
+        let station = rows.first().map(|(bytes,)| station_id(bytes));
+        station.transpose().map_err(failed)
     }
 
     /// The latest refused checkpoints of a log, the newest first; at most 1,000.
@@ -385,15 +405,16 @@ impl Registry {
         limit: u32,
     ) -> Result<Vec<LogAlarm>, RegistryError> {
         type Columns = (String, String, Vec<u8>, i64, i64, String, i64);
-        let rows: Vec<Columns> = sqlx::query_as(
+        let question = sqlx::query_as(
             "SELECT kind, origin, station, known_size, shown_size, note, at_ms FROM log_alarm WHERE origin = $1 \
              ORDER BY id DESC LIMIT $2",
         )
         .bind(origin)
-        .bind(i64::from(limit.min(PAGE_MAX)))
-        .fetch_all(&self.pool)
-        .await
-        .map_err(explained("reading the alarms of logs"))?;
+        .bind(i64::from(limit.min(PAGE_MAX)));
+        let rows: Vec<Columns> = self
+            .connections
+            .fetch("reading the alarms of logs", question)
+            .await?;
         let read = |(kind, origin, station, known, shown, note, at_ms): Columns| {
             let damaged =
                 || StoreError::Damaged("an alarm's kind", "one of three names", kind.clone());

@@ -4,6 +4,7 @@ use tokio::sync::oneshot;
 
 use super::RegistryError;
 use super::log::{CheckpointReceipt, LogCheckpoint};
+use super::model::Revocation;
 use crate::record::{Claim, ClaimReceipt, DeviceIdText, PinReceipt, Proof};
 
 /// What is asked for. Signatures were verified before.
@@ -11,11 +12,7 @@ use crate::record::{Claim, ClaimReceipt, DeviceIdText, PinReceipt, Proof};
 pub(super) enum Act {
     Claim(Box<Claim>),
     Pin(Box<Proof>),
-    Revoke {
-        device_id: DeviceIdText,
-        reason: String,
-        operator: String,
-    },
+    Revoke(Box<Revocation>),
     Checkpoint(Box<LogCheckpoint>),
     /// Nothing after this is taken.
     Close,
@@ -27,7 +24,7 @@ impl Act {
         match self {
             Self::Claim(claim) => Some(claim.device_id),
             Self::Pin(proof) => Some(proof.device_id),
-            Self::Revoke { device_id, .. } => Some(*device_id),
+            Self::Revoke(revocation) => Some(revocation.device_id),
             Self::Checkpoint(_) | Self::Close => None,
         }
     }

@@ -3,12 +3,14 @@
 use keyline_protocol::identity::DeviceId;
 use sqlx::AnyConnection;
 
-use super::bulk::{Bulk, select_in};
+use super::address::Engine;
 use super::decide::Decision;
-use super::known::{Fingerprint, Known, KnownClaim, KnownPin, PinState, Writes};
-use super::log_store;
+use super::known::{ClaimRow, Known, KnownKey, PinRow, PinState, RevocationRow};
+use super::log_store::{self, station_id};
 use super::request::{Act, Request};
-use crate::record::{DeviceIdText, ProductId};
+use super::rows::{Kind, Lookup, Table, Value};
+use super::{RegistryError, alarm_store};
+use crate::record::{DeviceIdText, ProductId, Proof};
 
 /// Why a batch could not be read or written.
 #[derive(Debug)]
@@ -17,6 +19,14 @@ pub(super) enum StoreError {
     Database(sqlx::Error),
     /// A stored value is none: what, expected, found.
     Damaged(&'static str, &'static str, String),
+    /// The registry could not be reached, or does not let us.
+    Refused(Box<RegistryError>),
+}
+
+impl From<RegistryError> for StoreError {
+    fn from(error: RegistryError) -> Self {
+        Self::Refused(Box::new(error))
+    }
 }
 
 impl From<sqlx::Error> for StoreError {
@@ -65,8 +75,32 @@ pub(super) fn state(name: &str) -> Result<PinState, StoreError> {
         .ok_or_else(|| StoreError::Damaged("a pin's state", "one of four names", name.to_owned()))
 }
 
+const KEY_COLUMNS: &str = "fingerprint, device_id, generation, turn, algorithm, public_key, product, station, state, weak";
+
+static KEYS_BY_FINGERPRINT: Lookup = Lookup {
+    columns: KEY_COLUMNS,
+    table: "key_state",
+    column: "fingerprint",
+    function: "keys_by_fingerprint",
+};
+
+static KEYS_BY_DEVICE: Lookup = Lookup {
+    columns: KEY_COLUMNS,
+    table: "key_state",
+    column: "device_id",
+    function: "keys_by_device",
+};
+
+static PROOFS_BY_NONCE: Lookup = Lookup {
+    columns: "nonce, fingerprint",
+    table: "proof",
+    column: "nonce",
+    function: "proofs_by_nonce",
+};
+
 /// Reads what the requests name.
 pub(super) async fn read(
+    engine: Engine,
     connection: &mut AnyConnection,
     requests: &[Request],
 ) -> Result<Known, StoreError> {
@@ -80,228 +114,210 @@ pub(super) async fn read(
                 fingerprints.push(proof.fingerprint().to_vec());
                 nonces.push(proof.nonce.to_vec());
             }
-            Act::Revoke { .. } | Act::Checkpoint(_) | Act::Close => {}
+            Act::Revoke(_) | Act::Checkpoint(_) | Act::Close => {}
         }
         devices.extend(request.act.device_id().map(|id| id.0.as_bytes().to_vec()));
     }
     let mut known = Known::default();
-    read_claims(connection, &mut known, &fingerprints).await?;
-    read_pins(connection, &mut known, &devices).await?;
-    let sql = "SELECT nonce, fingerprint FROM proof WHERE nonce IN";
-    let rows: Vec<(Vec<u8>, Vec<u8>)> = select_in(connection, (sql, ""), &nonces).await?;
-    for (nonce, fingerprint) in rows {
+    let by_key = KEYS_BY_FINGERPRINT.fetch(engine, connection, &fingerprints);
+    for row in by_key.await? {
+        add(&mut known, row)?;
+    }
+    let by_device = KEYS_BY_DEVICE.fetch(engine, connection, &devices);
+    for row in by_device.await? {
+        add(&mut known, row)?;
+    }
+    let proofs = PROOFS_BY_NONCE.fetch(engine, connection, &nonces);
+    let proofs: Vec<(Vec<u8>, Vec<u8>)> = proofs.await?;
+    for (nonce, fingerprint) in proofs {
         known.nonces.insert(hash(&nonce)?, hash(&fingerprint)?);
     }
-    log_store::read(connection, &mut known, requests).await?;
+    log_store::read(engine, connection, &mut known, requests).await?;
     Ok(known)
 }
 
-/// Fingerprint, device id, algorithm, public key, product.
-type ClaimColumns = (Vec<u8>, Vec<u8>, String, Vec<u8>, Vec<u8>);
+/// As [`KEY_COLUMNS`].
+type KeyColumns = (
+    Vec<u8>,
+    Vec<u8>,
+    i64,
+    i64,
+    String,
+    Vec<u8>,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+    String,
+    i64,
+);
 
-/// Device id, fingerprint, state, weak, pinned at.
-type PinColumns = (Vec<u8>, Vec<u8>, String, i64, Option<i64>);
-
-async fn read_claims(
-    connection: &mut AnyConnection,
-    known: &mut Known,
-    fingerprints: &[Vec<u8>],
-) -> Result<(), StoreError> {
-    let sql = "SELECT fingerprint, device_id, algorithm, public_key, product FROM key_claim WHERE fingerprint IN";
-    let rows: Vec<ClaimColumns> = select_in(connection, (sql, ""), fingerprints).await?;
-    for (fingerprint, device, algorithm, public_key, product) in rows {
-        let claim = KnownClaim {
-            device_id: device_id(&device)?,
-            algorithm,
-            public_key,
-            product: product_id(&product)?,
-        };
-        known.claims.insert(hash(&fingerprint)?, claim);
-    }
+fn add(known: &mut Known, row: KeyColumns) -> Result<(), StoreError> {
+    let (fingerprint, device, generation, turn, algorithm, public_key, product, by, name, weak) =
+        row;
+    let key = KnownKey {
+        device_id: device_id(&device)?,
+        generation,
+        turn,
+        algorithm,
+        public_key,
+        product: product.map(|bytes| product_id(&bytes)).transpose()?,
+        station: by.map(|bytes| station_id(&bytes)).transpose()?,
+        state: state(&name)?,
+        weak: weak != 0,
+    };
+    known.add(hash(&fingerprint)?, key);
     Ok(())
 }
 
-async fn read_pins(
-    connection: &mut AnyConnection,
-    known: &mut Known,
-    devices: &[Vec<u8>],
-) -> Result<(), StoreError> {
-    let sql =
-        "SELECT device_id, fingerprint, state, weak, pinned_at_ms FROM pin WHERE device_id IN";
-    let rows: Vec<PinColumns> = select_in(connection, (sql, ""), devices).await?;
-    for (device, fingerprint, name, weak, pinned) in rows {
-        let pin = KnownPin {
-            fingerprint: hash(&fingerprint)?,
-            state: state(&name)?,
-            weak: weak != 0,
-            pinned_at_ms: pinned.map(unsigned).transpose()?,
-        };
-        known.pins.entry(device_id(&device)?).or_default().push(pin);
-    }
-    let sql = "SELECT device_id, MAX(sequence) FROM pin_history WHERE device_id IN";
-    let rows: Vec<(Vec<u8>, i64)> =
-        select_in(connection, (sql, "GROUP BY device_id"), devices).await?;
-    for (device, sequence) in rows {
-        known.sequences.insert(device_id(&device)?, sequence);
-    }
-    Ok(())
-}
-
-static CLAIMS: Bulk = Bulk::new(
-    "INSERT INTO key_claim (fingerprint, device_id, algorithm, made, public_key, challenge, signature, station, customer, product, \
-     work_order, run, rework, claimed_at_ms) VALUES",
-    14,
-    "",
+static CLAIMS: Table = Table::new(
+    "key_claim",
+    &[
+        ("fingerprint", Kind::Blob),
+        ("device_id", Kind::Blob),
+        ("generation", Kind::Integer),
+        ("turn", Kind::Integer),
+        ("revoked_generation", Kind::Integer),
+        ("basis", Kind::Text),
+        ("algorithm", Kind::Text),
+        ("made", Kind::Text),
+        ("public_key", Kind::Blob),
+        ("challenge", Kind::Blob),
+        ("signature", Kind::Blob),
+        ("station", Kind::Blob),
+        ("customer", Kind::Text),
+        ("product", Kind::Blob),
+        ("work_order", Kind::Blob),
+        ("run", Kind::Blob),
+        ("rework", Kind::Integer),
+        ("claimed_at_ms", Kind::Integer),
+    ],
 );
 
-static PINS: Bulk = Bulk::new(
-    "INSERT INTO pin (device_id, fingerprint, state, weak, pinned_at_ms) VALUES",
-    5,
-    "ON CONFLICT (device_id, fingerprint) DO UPDATE SET state = excluded.state, weak = excluded.weak, \
-     pinned_at_ms = excluded.pinned_at_ms",
+static PROOFS: Table = Table::new(
+    "proof",
+    &[
+        ("nonce", Kind::Blob),
+        ("device_id", Kind::Blob),
+        ("fingerprint", Kind::Blob),
+        ("station", Kind::Blob),
+        ("cloud_key", Kind::Blob),
+        ("record", Kind::Text),
+        ("accepted_at_ms", Kind::Integer),
+    ],
 );
 
-static PROOFS: Bulk = Bulk::new(
-    "INSERT INTO proof (nonce, device_id, fingerprint, record, accepted_at_ms) VALUES",
-    5,
-    "",
+static PINS: Table = Table::new(
+    "pin",
+    &[
+        ("device_id", Kind::Blob),
+        ("generation", Kind::Integer),
+        ("turn", Kind::Integer),
+        ("nonce", Kind::Blob),
+        ("weak", Kind::Integer),
+        ("station", Kind::Blob),
+        ("pinned_at_ms", Kind::Integer),
+    ],
 );
 
-static HISTORY: Bulk = Bulk::new(
-    "INSERT INTO pin_history (device_id, sequence, event, fingerprint, station, operator, reason, at_ms) VALUES",
-    8,
-    "",
+static REVOCATIONS: Table = Table::new(
+    "pin_revocation",
+    &[
+        ("device_id", Kind::Blob),
+        ("generation", Kind::Integer),
+        ("station", Kind::Blob),
+        ("operator", Kind::Text),
+        ("reason", Kind::Text),
+        ("revoked_at_ms", Kind::Integer),
+    ],
 );
 
-static ALARMS: Bulk = Bulk::new(
-    "INSERT INTO alarm (id, kind, device_id, fingerprint, other_device_id, other_fingerprint, station, run, at_ms) VALUES",
-    9,
-    "",
-);
-
-/// Writes what was decided.
+/// Writes what was decided: a pin after its claim and its proof, as they refer to each other.
 pub(super) async fn write(
+    engine: Engine,
     connection: &mut AnyConnection,
     decision: Decision<'_>,
 ) -> Result<(), StoreError> {
-    let Decision {
-        known,
-        writes,
-        now_ms,
-    } = decision;
+    let Decision { writes, now_ms, .. } = decision;
     let now = signed(now_ms);
-    write_claims(connection, &writes, now).await?;
-    write_pins(connection, &known, &writes).await?;
-    write_proofs(connection, &writes, now).await?;
-    log_store::write(connection, &writes, now).await?;
-    HISTORY
-        .run(connection, writes.history.into_iter(), |query, row| {
-            query
-                .bind(row.device_id.0.as_bytes().to_vec())
-                .bind(row.sequence)
-                .bind(row.kind.name())
-                .bind(row.fingerprint.to_vec())
-                .bind(row.station.map(|id| id.as_bytes().to_vec()))
-                .bind(row.operator)
-                .bind(row.reason)
-                .bind(now)
-        })
+    let claims = writes.claims.iter().map(|row| claim_row(row, now));
+    CLAIMS.insert(engine, connection, claims.collect()).await?;
+    let proofs: Result<_, StoreError> = writes
+        .proofs
+        .iter()
+        .map(|proof| proof_row(proof, now))
+        .collect();
+    PROOFS.insert(engine, connection, proofs?).await?;
+    let pins = writes.pins.iter().map(|row| pin_row(row, now));
+    PINS.insert(engine, connection, pins.collect()).await?;
+    let revocations = writes
+        .revocations
+        .iter()
+        .map(|row| revocation_row(row, now));
+    REVOCATIONS
+        .insert(engine, connection, revocations.collect())
         .await?;
-    ALARMS
-        .run(connection, writes.alarms.into_iter(), |query, row| {
-            query
-                .bind(crate::record::RunId::generate().as_bytes().to_vec())
-                .bind(row.kind)
-                .bind(row.device_id.0.as_bytes().to_vec())
-                .bind(row.fingerprint.to_vec())
-                .bind(row.other_device_id.map(|id| id.0.as_bytes().to_vec()))
-                .bind(row.other_fingerprint.map(|key| key.to_vec()))
-                .bind(row.station.as_bytes().to_vec())
-                .bind(row.run.as_bytes().to_vec())
-                .bind(now)
-        })
-        .await?;
-    Ok(())
+    alarm_store::write(engine, connection, &writes, now).await?;
+    log_store::write(engine, connection, &writes, now).await
 }
 
-async fn write_claims(
-    connection: &mut AnyConnection,
-    writes: &Writes<'_>,
-    now: i64,
-) -> Result<(), StoreError> {
-    CLAIMS
-        .run(connection, writes.claims.iter(), |query, claim| {
-            query
-                .bind(claim.fingerprint().to_vec())
-                .bind(claim.device_id.0.as_bytes().to_vec())
-                .bind(claim.algorithm.0.name())
-                .bind(claim.made.0.name())
-                .bind(claim.public_key.clone())
-                .bind(claim.challenge.to_vec())
-                .bind(claim.signature.clone())
-                .bind(claim.station.as_bytes().to_vec())
-                .bind(claim.customer.clone())
-                .bind(claim.product.as_bytes().to_vec())
-                .bind(claim.order.as_bytes().to_vec())
-                .bind(claim.run.as_bytes().to_vec())
-                .bind(i64::from(claim.rework))
-                .bind(now)
-        })
-        .await?;
-    Ok(())
+fn claim_row(row: &ClaimRow<'_>, now: i64) -> Vec<Value> {
+    let claim = row.claim;
+    vec![
+        claim.fingerprint()[..].into(),
+        claim.device_id.0.as_bytes()[..].into(),
+        row.generation.into(),
+        row.turn.into(),
+        Some(row.generation - 1).filter(|before| *before > 0).into(),
+        "bench".into(),
+        claim.algorithm.0.name().into(),
+        claim.made.0.name().into(),
+        claim.public_key[..].into(),
+        claim.challenge[..].into(),
+        claim.signature[..].into(),
+        claim.station.as_bytes()[..].into(),
+        claim.customer.as_str().into(),
+        claim.product.as_bytes()[..].into(),
+        claim.order.as_bytes()[..].into(),
+        claim.run.as_bytes()[..].into(),
+        i64::from(claim.rework).into(),
+        now.into(),
+    ]
 }
 
-async fn write_pins(
-    connection: &mut AnyConnection,
-    known: &Known,
-    writes: &Writes<'_>,
-) -> Result<(), StoreError> {
-    let mut rows: Vec<(DeviceIdText, &KnownPin)> = Vec::with_capacity(writes.pins.len());
-    for (device, fingerprint) in &writes.pins {
-        let pins = known.pins.get(device).into_iter().flatten();
-        let found = |pin: &&KnownPin| pin.fingerprint == *fingerprint;
-        rows.extend(pins.filter(found).map(|pin| (*device, pin)));
-    }
-    // A key makes room for the next one before that one is written: the indexes allow one a device at any moment.
-    rows.sort_by_key(|(_, pin)| !pin.state.is_final());
-    PINS.run(connection, rows.into_iter(), |query, (device, pin)| {
-        query
-            .bind(device.0.as_bytes().to_vec())
-            .bind(pin.fingerprint.to_vec())
-            .bind(pin.state.name())
-            .bind(i64::from(pin.weak))
-            .bind(pin.pinned_at_ms.map(signed))
-    })
-    .await?;
-    Ok(())
+fn proof_row(proof: &Proof, now: i64) -> Result<Vec<Value>, StoreError> {
+    let record = serde_json::to_string(proof).map_err(|error| {
+        StoreError::Damaged("a proof", "one that JSON can hold", error.to_string())
+    })?;
+    Ok(vec![
+        proof.nonce[..].into(),
+        proof.device_id.0.as_bytes()[..].into(),
+        proof.fingerprint()[..].into(),
+        proof.station.as_bytes()[..].into(),
+        proof.cloud_key_fingerprint[..].into(),
+        Value::Text(record),
+        now.into(),
+    ])
 }
 
-async fn write_proofs(
-    connection: &mut AnyConnection,
-    writes: &Writes<'_>,
-    now: i64,
-) -> Result<(), StoreError> {
-    let mut rows: Vec<(&crate::record::Proof, Fingerprint, String)> =
-        Vec::with_capacity(writes.proofs.len());
-    for proof in &writes.proofs {
-        let record = serde_json::to_string(proof).map_err(|error| {
-            StoreError::Damaged("a proof", "one that JSON can hold", error.to_string())
-        })?;
-        rows.push((proof, proof.fingerprint(), record));
-    }
-    PROOFS
-        .run(
-            connection,
-            rows.into_iter(),
-            |query, (proof, fingerprint, record)| {
-                query
-                    .bind(proof.nonce.to_vec())
-                    .bind(proof.device_id.0.as_bytes().to_vec())
-                    .bind(fingerprint.to_vec())
-                    .bind(record)
-                    .bind(now)
-            },
-        )
-        .await?;
-    Ok(())
+fn pin_row(row: &PinRow<'_>, now: i64) -> Vec<Value> {
+    vec![
+        row.proof.device_id.0.as_bytes()[..].into(),
+        row.generation.into(),
+        row.turn.into(),
+        row.proof.nonce[..].into(),
+        i64::from(row.proof.weak).into(),
+        row.proof.station.as_bytes()[..].into(),
+        now.into(),
+    ]
+}
+
+fn revocation_row(row: &RevocationRow<'_>, now: i64) -> Vec<Value> {
+    let revocation = row.revocation;
+    vec![
+        revocation.device_id.0.as_bytes()[..].into(),
+        row.generation.into(),
+        revocation.station.as_bytes()[..].into(),
+        revocation.operator.as_str().into(),
+        revocation.reason.as_str().into(),
+        now.into(),
+    ]
 }

@@ -1,13 +1,15 @@
 //! The one connection that writes. It takes everything that waits into one transaction; a conflict in a batch is refused before
 //! anything is written, so that it doesn't hurt the others.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::any::AnyConnectOptions;
-use sqlx::{AnyConnection, ConnectOptions, Connection};
+use sqlx::{AnyConnection, Connection as _};
 use tokio::sync::mpsc;
 
 use super::RegistryError;
+use super::address::Engine;
+use super::connections::{ANSWER_MAX, Connections};
 use super::constraint::{Meaning, explained, meaning};
 use super::decide::Decision;
 use super::known::Writes;
@@ -28,9 +30,7 @@ const DOING: &str = "writing claims and pins";
 /// The writer and its connection.
 #[derive(Debug)]
 pub(super) struct Writer {
-    pub(super) options: AnyConnectOptions,
-    /// `BEGIN` as the engine wants it, so that no other transaction can come between reading and writing.
-    pub(super) begin: &'static str,
+    pub(super) connections: Arc<Connections>,
     pub(super) connection: Option<AnyConnection>,
 }
 
@@ -98,6 +98,7 @@ impl Writer {
                         found,
                     });
                 }
+                StoreError::Refused(error) => return Err(*error),
                 StoreError::Database(error) if meaning(&error) == Meaning::Lost => {
                     tracing::debug!(registry.attempt = attempt, registry.error = %error, "lost against another station");
                     let wait = WAIT.saturating_mul(1 << attempt.min(7));
@@ -112,28 +113,46 @@ impl Writer {
     }
 
     async fn attempt(&mut self, batch: &[Request]) -> Result<Outcomes, StoreError> {
+        let engine = self.connections.engine();
         let connection = match self.connection.take() {
             Some(connection) => self.connection.insert(connection),
-            None => self.connection.insert(self.options.connect().await?),
+            None => self.connection.insert(self.connections.open().await?),
         };
-        sqlx::query(self.begin).execute(&mut *connection).await?;
-        let mut decision = Decision {
-            known: store::read(connection, batch).await?,
-            writes: Writes::default(),
-            now_ms: crate::clock::wall_ms(),
-        };
-        let outcomes = batch
-            .iter()
-            .map(|request| decision.decide(&request.act))
-            .collect();
-        if decision.writes.is_empty() {
-            sqlx::query("ROLLBACK").execute(&mut *connection).await?;
-            return Ok(outcomes);
-        }
-        store::write(connection, decision).await?;
-        sqlx::query("COMMIT").execute(&mut *connection).await?;
-        Ok(outcomes)
+        let carried_out = carry_out(engine, connection, batch);
+        tokio::time::timeout(ANSWER_MAX, carried_out)
+            .await
+            .unwrap_or_else(|_| Err(StoreError::from(RegistryError::silent(DOING))))
     }
+}
+
+/// Reads, decides and writes one batch. `BEGIN` is as each engine wants it, so that no other transaction can come between reading and
+/// writing.
+async fn carry_out(
+    engine: Engine,
+    connection: &mut AnyConnection,
+    batch: &[Request],
+) -> Result<Outcomes, StoreError> {
+    let begin = match engine {
+        Engine::Sqlite => "BEGIN IMMEDIATE",
+        Engine::Postgres => "BEGIN ISOLATION LEVEL SERIALIZABLE",
+    };
+    sqlx::query(begin).execute(&mut *connection).await?;
+    let mut decision = Decision {
+        known: store::read(engine, connection, batch).await?,
+        writes: Writes::default(),
+        now_ms: crate::clock::wall_ms(),
+    };
+    let outcomes = batch
+        .iter()
+        .map(|request| decision.decide(&request.act))
+        .collect();
+    if decision.writes.is_empty() {
+        sqlx::query("ROLLBACK").execute(&mut *connection).await?;
+        return Ok(outcomes);
+    }
+    store::write(engine, connection, decision).await?;
+    sqlx::query("COMMIT").execute(&mut *connection).await?;
+    Ok(outcomes)
 }
 
 /// The same temporary error, for the others of a batch.

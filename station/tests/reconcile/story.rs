@@ -12,7 +12,7 @@ use keyline_station::record::{
     Change, DeviceIdText, Evidence, Product, RunId, StationId, Step, UnitState,
     WhenRegistryUnreachable,
 };
-use keyline_station::registry::{LogCheckpoint, Registry};
+use keyline_station::registry::{LogCheckpoint, Registry, Revocation};
 use keyline_virtual_unit::sim::{Direction, FrameFaultKind, GeneratorFault, SimOptions, SimUnit};
 use tempfile::TempDir;
 
@@ -281,7 +281,12 @@ fn reworked(bench: &mut Bench) {
     }]);
     bench
         .runtime
-        .block_on(bench.registry.revoke(device_id, "new board", "op-1"))
+        .block_on(bench.registry.revoke(Revocation {
+            device_id,
+            station: bench.station,
+            operator: "op-1".to_owned(),
+            reason: "new board".to_owned(),
+        }))
         .unwrap();
     bench.commit(vec![Change::OrderClosed {
         order: bench.order.id,

@@ -1,42 +1,43 @@
 //! Somebody has been at the registry.
 
 use keyline_station::reconcile::Code;
+use keyline_station::record::StationId;
+use keyline_station::registry::Revocation;
 
 use crate::story::told;
 use crate::verify::verify;
 
 /// The device of a unit that passed and was left alone.
-const DEVICE: &str = "(SELECT device_id FROM pin JOIN proof USING (device_id, fingerprint) WHERE state = 'active' ORDER BY device_id LIMIT 1)";
+const DEVICE: &str = "(SELECT device_id FROM key_state WHERE state = 'active' AND nonce IS NOT NULL ORDER BY device_id LIMIT 1)";
 
 fn tamperings() -> Vec<(String, Code, &'static str)> {
     let of_device = |sql: &str| sql.replace("DEVICE", DEVICE);
     vec![
-        (of_device("DELETE FROM pin WHERE device_id = DEVICE"), Code::PinMissing, "no pin of it"),
-        (of_device("UPDATE pin SET state = 'superseded' WHERE device_id = DEVICE AND state = 'active'"), Code::PinMissing, "the registry has it as superseded"),
-        (of_device("UPDATE pin SET state = 'revoked' WHERE device_id = DEVICE AND state = 'active'"), Code::PinMissing, "its history has no revocation"),
+        (of_device("DELETE FROM pin WHERE device_id = DEVICE"), Code::PinMissing, "the registry has it as pending"),
+        (of_device("UPDATE pin SET turn = turn + 1 WHERE device_id = DEVICE"), Code::PinMissing, "the registry has it as superseded"),
         (of_device("UPDATE pin SET weak = 1 WHERE device_id = DEVICE"), Code::PinWeakDiffers, "the registry has one by a MAC"),
         (
-            "UPDATE pin SET fingerprint = (SELECT other.fingerprint FROM pin AS other WHERE other.state = 'active' AND other.device_id <> pin.device_id) WHERE state = 'active'".to_owned(),
+            "UPDATE key_claim SET turn = turn + 10 WHERE device_id IN (SELECT device_id FROM key_claim WHERE turn = 2); UPDATE key_claim SET turn = 13 - turn WHERE turn > 10".to_owned(),
             Code::PinDiffers,
             "the registry trusts",
         ),
-        ("UPDATE pin SET state = 'active' WHERE state = 'pending'".to_owned(), Code::PinWithoutProof, "no proof of it"),
+        ("INSERT INTO pin SELECT device_id, generation, turn, NULL, 0, NULL, 1 FROM key_state WHERE state = 'pending'".to_owned(), Code::PinWithoutProof, "no proof of it"),
         ("DELETE FROM proof".to_owned(), Code::PinWithoutProof, "no proof of it"),
         (of_device("DELETE FROM key_claim WHERE device_id = DEVICE"), Code::ClaimMissing, "the registry has no claim of it"),
-        ("DELETE FROM key_claim WHERE fingerprint IN (SELECT fingerprint FROM pin WHERE state = 'superseded')".to_owned(), Code::ClaimMissing, "the registry has no claim of it"),
-        ("UPDATE key_claim SET device_id = zeroblob(12)".to_owned(), Code::RegistryClaimInvalid, "that of unit 000000000000000000000000"),
+        ("DELETE FROM key_claim WHERE fingerprint IN (SELECT fingerprint FROM key_state WHERE state = 'superseded')".to_owned(), Code::ClaimMissing, "the registry has no claim of it"),
+        ("UPDATE key_claim SET device_id = zeroblob(12), turn = 100 + rowid".to_owned(), Code::RegistryClaimInvalid, "that of unit 000000000000000000000000"),
         ("UPDATE key_claim SET signature = challenge".to_owned(), Code::RegistryClaimInvalid, "is not by the claimed key"),
         ("UPDATE key_claim SET public_key = (SELECT public_key FROM key_claim LIMIT 1)".to_owned(), Code::RegistryClaimInvalid, "expected the public key of this fingerprint"),
         ("UPDATE proof SET record = replace(record, 'cloud.example', 'evil.example')".to_owned(), Code::RegistryProofInvalid, "does not verify"),
         ("UPDATE proof SET record = 'nothing'".to_owned(), Code::RegistryProofInvalid, "bytes that are none"),
         ("UPDATE proof SET record = (SELECT record FROM proof LIMIT 1)".to_owned(), Code::RegistryProofDiffers, "expected a proof of this unit"),
         (
-            "INSERT INTO key_claim SELECT randomblob(32), randomblob(12), algorithm, made, public_key, challenge, signature, station, customer, product, work_order, run, rework, claimed_at_ms FROM key_claim LIMIT 1; \
-             INSERT INTO pin SELECT device_id, fingerprint, 'active', 0, 1 FROM key_claim WHERE fingerprint NOT IN (SELECT fingerprint FROM pin)".to_owned(),
+            "INSERT INTO key_claim SELECT randomblob(32), randomblob(12), 1, 1, NULL, basis, algorithm, made, public_key, challenge, signature, station, customer, product, work_order, run, rework, claimed_at_ms FROM key_claim LIMIT 1; \
+             INSERT INTO pin SELECT device_id, 1, 1, NULL, 0, NULL, 1 FROM key_claim WHERE device_id NOT IN (SELECT device_id FROM pin)".to_owned(),
             Code::ClaimNotInLog,
             "the log says nothing of this key",
         ),
-        ("INSERT INTO alarm SELECT zeroblob(16), 'device-has-another-key', device_id, fingerprint, NULL, NULL, station, randomblob(16), 1 FROM key_claim LIMIT 1".to_owned(), Code::AlarmNotInLog, "the log has no such run"),
+        ("INSERT INTO alarm SELECT zeroblob(16), 'refused', 'device-has-another-key', device_id, fingerprint, device_id, fingerprint, station, NULL, randomblob(16), '{}', 1 FROM key_claim LIMIT 1".to_owned(), Code::AlarmNotInLog, "the log has no such run"),
         ("UPDATE log SET station = zeroblob(16)".to_owned(), Code::OriginOfAnother, "that of station 00000000000000000000000000000000"),
         ("UPDATE log_checkpoint SET root = zeroblob(32)".to_owned(), Code::ForeignCheckpointNotSigned, "its row says"),
         ("UPDATE log_checkpoint SET note = replace(note, 'line-1', 'line-2')".to_owned(), Code::ForeignCheckpointNotSigned, "expected a signature by a key of this log"),
@@ -69,7 +70,12 @@ async fn what_others_did_to_the_station_s_keys_is_a_gap_with_their_words() {
     let device = crate::common::unit(keyline_protocol::identity::Platform::Nrf51822, 3).device_id();
     let device = keyline_station::record::DeviceIdText(device);
     registry
-        .revoke(device, "stolen from the lorry", "security")
+        .revoke(Revocation {
+            device_id: device,
+            station: StationId::generate(),
+            operator: "security".to_owned(),
+            reason: "stolen from the lorry".to_owned(),
+        })
         .await
         .unwrap();
     registry.close().await;

@@ -5,7 +5,15 @@ use keyline_station::audit::{Checkpoint, CheckpointSigner, FileSigner, Frontier,
 use keyline_station::record::StationId;
 use keyline_station::registry::{LogAlarmKind, LogCheckpoint, Registry, RegistryError};
 
-use crate::fixture::{Key, Place, claim};
+use crate::fixture::{Key, Place, both_engines, claim};
+
+both_engines! {
+    checkpoints_are_entered_one_on_the_other_and_the_latest_may_come_again,
+    a_rollback_a_fork_and_a_second_station_are_refused_and_remembered,
+    a_note_that_says_something_else_is_refused,
+    of_two_that_stand_on_the_same_checkpoint_one_is_entered,
+    checkpoints_and_claims_share_a_batch_and_don_t_hurt_each_other,
+}
 
 const ORIGIN: &str = "factory.example/station-7";
 
@@ -64,9 +72,7 @@ async fn sizes(registry: &Registry, origin: &str) -> Vec<(u64, u64)> {
         .collect()
 }
 
-#[tokio::test]
-async fn checkpoints_are_entered_one_on_the_other_and_the_latest_may_come_again() {
-    let place = Place::new();
+async fn checkpoints_are_entered_one_on_the_other_and_the_latest_may_come_again(place: Place) {
     let registry = place.open().await;
     let mut log = Log::new(ORIGIN);
     assert_eq!(registry.latest_checkpoint(ORIGIN).await.unwrap(), None);
@@ -110,9 +116,7 @@ async fn checkpoints_are_entered_one_on_the_other_and_the_latest_may_come_again(
     assert_eq!(registry.latest_checkpoint("another").await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_rollback_a_fork_and_a_second_station_are_refused_and_remembered() {
-    let place = Place::new();
+async fn a_rollback_a_fork_and_a_second_station_are_refused_and_remembered(place: Place) {
     let registry = place.open().await;
     let mut log = Log::new(ORIGIN);
     let old = log.grow("0");
@@ -187,9 +191,7 @@ async fn a_rollback_a_fork_and_a_second_station_are_refused_and_remembered() {
     assert_eq!(sizes(&registry, ORIGIN).await, [(0, 1), (1, 2), (2, 3)]);
 }
 
-#[tokio::test]
-async fn a_note_that_says_something_else_is_refused() {
-    let place = Place::new();
+async fn a_note_that_says_something_else_is_refused(place: Place) {
     let registry = place.open().await;
     let mut log = Log::new(ORIGIN);
     let empty = log.checkpoint();
@@ -216,9 +218,7 @@ async fn a_note_that_says_something_else_is_refused() {
     assert!(sizes(&registry, ORIGIN).await.is_empty());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_that_stand_on_the_same_checkpoint_one_is_entered() {
-    let place = Place::new();
+async fn of_two_that_stand_on_the_same_checkpoint_one_is_entered(place: Place) {
     let handles = [place.open().await, place.open().await];
     for round in 0..20 {
         let mut log = Log::new(&format!("factory.example/{round}"));
@@ -263,9 +263,7 @@ async fn of_two_that_stand_on_the_same_checkpoint_one_is_entered() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn checkpoints_and_claims_share_a_batch_and_don_t_hurt_each_other() {
-    let place = Place::new();
+async fn checkpoints_and_claims_share_a_batch_and_don_t_hurt_each_other(place: Place) {
     let registry = place.open().await;
     let mut log = Log::new(ORIGIN);
     let old = log.grow("0");

@@ -12,46 +12,90 @@ use keyline_station::record::{
     AlgorithmName, Claim, DeviceIdText, KeyPolicyName, LockPolicyName, OrderId, PlatformName,
     ProductId, Proof, RunId, StationId,
 };
-use keyline_station::registry::Registry;
+use keyline_station::registry::{
+    Registry, RegistryAddress, RegistryError, RegistryFiles, Revocation, migrate,
+};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
+
+use crate::postgres::Postgres;
 
 /// The product of every claim and proof here: a proof must be of the claim's.
 pub(crate) const PRODUCT: ProductId = ProductId::from_bytes([7; 16]);
 
-/// A registry in a temporary file.
-pub(crate) struct Place {
-    directory: TempDir,
+/// Runs a test on SQLite and on PostgreSQL.
+macro_rules! both_engines {
+    ($($name:ident),+ $(,)?) => {$(
+        mod $name {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                super::$name(crate::fixture::Place::sqlite()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                super::$name(crate::fixture::Place::postgres().await).await;
+            }
+        }
+    )+};
+}
+pub(crate) use both_engines;
+
+/// An empty registry.
+pub(crate) enum Place {
+    /// In a temporary file.
+    Sqlite(TempDir),
+    /// On a server of its own.
+    Postgres(Postgres),
 }
 
 impl Place {
-    pub(crate) fn new() -> Self {
-        Self {
-            directory: tempfile::tempdir().unwrap(),
-        }
+    pub(crate) fn sqlite() -> Self {
+        Self::Sqlite(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) async fn postgres() -> Self {
+        let server = Postgres::start();
+        server.create_database("keyline");
+        let place = Self::Postgres(server);
+        migrate(place.address()).await.unwrap();
+        place
     }
 
     pub(crate) fn url(&self) -> String {
-        format!(
-            "sqlite:{}",
-            self.directory.path().join("registry.db").display()
-        )
+        match self {
+            Self::Sqlite(directory) => {
+                format!("sqlite:{}", directory.path().join("registry.db").display())
+            }
+            Self::Postgres(server) => server.url("owner", "keyline"),
+        }
+    }
+
+    pub(crate) fn address(&self) -> RegistryAddress {
+        RegistryAddress::new(&self.url(), &RegistryFiles::default()).unwrap()
     }
 
     pub(crate) async fn open(&self) -> Registry {
         Registry::connect(&self.url()).await.unwrap()
     }
 
-    /// Runs a statement beside the registry's own connections.
-    pub(crate) async fn execute(&self, sql: &'static str) {
-        use sqlx::{ConnectOptions as _, Connection as _};
-        let mut connection = sqlx::sqlite::SqliteConnectOptions::new()
-            .filename(self.directory.path().join("registry.db"))
-            .connect()
-            .await
-            .unwrap();
-        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
+    /// Runs a statement beside the registry's own connections; gives the database's words where it refuses.
+    pub(crate) async fn execute(&self, sql: &str) -> Result<(), String> {
+        match self {
+            Self::Sqlite(directory) => {
+                use sqlx::{ConnectOptions as _, Connection as _};
+                let mut connection = sqlx::sqlite::SqliteConnectOptions::new()
+                    .filename(directory.path().join("registry.db"))
+                    .connect()
+                    .await
+                    .unwrap();
+                let sql = sqlx::AssertSqlSafe(sql.to_owned());
+                let done = sqlx::raw_sql(sql).execute(&mut connection).await;
+                connection.close().await.unwrap();
+                done.map(drop).map_err(|error| error.to_string())
+            }
+            Self::Postgres(server) => server.sql("owner", "keyline", sql).map(drop),
+        }
     }
 }
 
@@ -186,6 +230,21 @@ pub(crate) fn sign_proof(proof: &mut Proof, key: &Key) {
 
 pub(crate) fn fingerprint(key: &Key) -> [u8; 32] {
     keyline_protocol::identity::fingerprint(&key.public_key())
+}
+
+/// Revokes a device's pin, because the unit was scrapped.
+pub(crate) async fn revoke(
+    registry: &Registry,
+    n: u32,
+    reason: &str,
+) -> Result<[u8; 32], RegistryError> {
+    let revocation = Revocation {
+        device_id: device(n),
+        station: StationId::generate(),
+        operator: "op-1".to_owned(),
+        reason: reason.to_owned(),
+    };
+    registry.revoke(revocation).await
 }
 
 /// Claims and pins a key.

@@ -3,16 +3,23 @@
 use keyline_station::record::{ClaimReceipt, PinReceipt};
 use keyline_station::registry::RegistryError;
 
-use crate::fixture::{Key, Place, claim, device, events, fingerprint, proof, trust};
+use crate::fixture::{
+    Key, Place, both_engines, claim, device, events, fingerprint, proof, revoke, trust,
+};
+
+both_engines! {
+    a_claim_is_trusted_only_after_its_proof,
+    a_claim_that_never_proved_itself_is_superseded_and_its_key_burnt,
+    a_revoked_key_never_returns_and_only_a_rework_gives_a_new_one,
+    rsa_keys_prove_by_signature_or_weakly,
+}
 
 const NEW: ClaimReceipt = ClaimReceipt {
     already: false,
     pinned: false,
 };
 
-#[tokio::test]
-async fn a_claim_is_trusted_only_after_its_proof() {
-    let place = Place::new();
+async fn a_claim_is_trusted_only_after_its_proof(place: Place) {
     let registry = place.open().await;
     let key = Key::p256();
     assert_eq!(registry.claim(claim(1, &key)).await.unwrap(), NEW);
@@ -73,9 +80,7 @@ async fn a_claim_is_trusted_only_after_its_proof() {
     registry.ping().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_claim_that_never_proved_itself_is_superseded_and_its_key_burnt() {
-    let place = Place::new();
+async fn a_claim_that_never_proved_itself_is_superseded_and_its_key_burnt(place: Place) {
     let registry = place.open().await;
     let (burnt, key) = (Key::p256(), Key::p256());
     registry.claim(claim(1, &burnt)).await.unwrap();
@@ -103,12 +108,10 @@ async fn a_claim_that_never_proved_itself_is_superseded_and_its_key_burnt() {
     assert!(states.contains(&"superseded") && states.contains(&"active"));
 }
 
-#[tokio::test]
-async fn a_revoked_key_never_returns_and_only_a_rework_gives_a_new_one() {
-    let place = Place::new();
+async fn a_revoked_key_never_returns_and_only_a_rework_gives_a_new_one(place: Place) {
     let registry = place.open().await;
     let (old, new) = (Key::p256(), Key::p256());
-    let nothing = registry.revoke(device(1), "lost", "op-1").await;
+    let nothing = revoke(&registry, 1, "lost").await;
     assert!(matches!(nothing, Err(RegistryError::NotPinned(_))));
     trust(&registry, 1, &old).await;
 
@@ -119,7 +122,7 @@ async fn a_revoked_key_never_returns_and_only_a_rework_gives_a_new_one() {
         matches!(too_early, Err(RegistryError::DeviceHasAnotherKey { active, .. }) if active == fingerprint(&old))
     );
 
-    let revoked = registry.revoke(device(1), "lost", "op-1").await.unwrap();
+    let revoked = revoke(&registry, 1, "lost").await.unwrap();
     assert_eq!(revoked, fingerprint(&old));
     assert_eq!(registry.pin_of(device(1)).await.unwrap(), None);
     for _ in 0..2 {
@@ -140,9 +143,7 @@ async fn a_revoked_key_never_returns_and_only_a_rework_gives_a_new_one() {
     assert_eq!(history[2].reason.as_deref(), Some("lost"));
 }
 
-#[tokio::test]
-async fn rsa_keys_prove_by_signature_or_weakly() {
-    let place = Place::new();
+async fn rsa_keys_prove_by_signature_or_weakly(place: Place) {
     let registry = place.open().await;
     let key = Key::rsa2048();
     trust(&registry, 1, &key).await;

@@ -11,6 +11,14 @@ mod checkpoints;
 mod concurrency;
 mod fixture;
 mod life;
+#[path = "../common/postgres.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::expect_used,
+    reason = "shared by tests; each uses a part"
+)]
+mod postgres;
 mod reconcile;
 mod refusals;
 mod sequences;

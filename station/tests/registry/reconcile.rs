@@ -3,11 +3,16 @@
 use keyline_station::record::{RunId, StationId};
 use keyline_station::registry::StoredProof;
 
-use crate::fixture::{Key, Place, claim, device, fingerprint, proof, sign_claim, trust};
+use crate::fixture::{
+    Key, Place, both_engines, claim, device, fingerprint, proof, revoke, sign_claim, trust,
+};
 
-#[tokio::test]
-async fn a_station_s_claims_come_in_pages_with_what_became_of_each() {
-    let place = Place::new();
+both_engines! {
+    a_station_s_claims_come_in_pages_with_what_became_of_each,
+    a_station_s_alarms_come_in_pages,
+}
+
+async fn a_station_s_claims_come_in_pages_with_what_became_of_each(place: Place) {
     let registry = place.open().await;
     let station = StationId::generate();
     let mut keys = Vec::new();
@@ -23,7 +28,7 @@ async fn a_station_s_claims_come_in_pages_with_what_became_of_each() {
             registry.pin(proof(n, &key)).await.unwrap();
         }
         if n % 5 == 1 {
-            registry.revoke(device(n), "stolen", "x").await.unwrap();
+            revoke(&registry, n, "stolen").await.unwrap();
         }
         keys.push((fingerprint(&key), n, mine, shown));
     }
@@ -43,13 +48,12 @@ async fn a_station_s_claims_come_in_pages_with_what_became_of_each() {
     for (record, (fingerprint, n, mine, shown)) in found.iter().zip(&keys) {
         assert_eq!(record.fingerprint, *fingerprint);
         assert_eq!(record.claim, *mine);
-        let state = record.pin.as_ref().map(|pin| pin.state.as_str());
         let expected = match n % 5 {
             0 => "pending",
             1 => "revoked",
             _ => "active",
         };
-        assert_eq!(state, Some(expected));
+        assert_eq!(record.pin.state, expected);
         let stored = record.proof.as_ref().map(|stored| match stored {
             StoredProof::Readable(proof) => (**proof).clone(),
             StoredProof::Unreadable(why) => panic!("{why}"),
@@ -76,9 +80,7 @@ async fn a_station_s_claims_come_in_pages_with_what_became_of_each() {
     assert_eq!(registry.active_pins(&devices).await.unwrap().len(), 15);
 }
 
-#[tokio::test]
-async fn a_station_s_alarms_come_in_pages() {
-    let place = Place::new();
+async fn a_station_s_alarms_come_in_pages(place: Place) {
     let registry = place.open().await;
     let station = StationId::generate();
     let key = Key::p256();
@@ -105,5 +107,5 @@ async fn a_station_s_alarms_come_in_pages() {
     found.sort();
     runs.sort();
     assert_eq!(found, runs);
-    assert_eq!(registry.alarms(100).await.unwrap().len(), 11);
+    assert_eq!(registry.alarms(100).await.unwrap().len(), 2 * 11);
 }

@@ -1,16 +1,25 @@
 //! A copied or hostile caller: each thing that is wrong has its own error, and leaves nothing behind.
 
 use keyline_protocol::identity::Algorithm;
-use keyline_station::record::{AlgorithmName, FailureCode};
-use keyline_station::registry::{Registry, RegistryError};
+use keyline_station::record::{AlgorithmName, Claim, FailureCode};
+use keyline_station::registry::{AlarmKind, AlarmSide, Registry, RegistryError};
 
 use crate::fixture::{
-    Key, Place, claim, device, events, fingerprint, proof, sign_claim, sign_proof, trust,
+    Key, Place, both_engines, claim, device, events, fingerprint, proof, sign_claim, sign_proof,
+    trust,
 };
 
-#[tokio::test]
-async fn a_key_that_is_none_is_refused() {
-    let place = Place::new();
+both_engines! {
+    a_key_that_is_none_is_refused,
+    a_key_that_was_only_read_somewhere_can_not_be_entered,
+    a_proof_must_be_the_claimed_keys_own,
+    a_nonce_stands_on_a_checkpoint_and_proves_once,
+    clones_raise_alarms_and_the_first_pin_stays,
+    newer_schemas_stop_only_clients_that_they_name,
+    a_proof_for_another_product_than_the_claims_is_refused,
+}
+
+async fn a_key_that_is_none_is_refused(place: Place) {
     let registry = place.open().await;
     let (p256, rsa) = (Key::p256(), Key::rsa2048());
     let mut off_curve = p256.public_key();
@@ -59,9 +68,7 @@ async fn a_key_that_is_none_is_refused() {
     assert!(events(&registry, 1).await.is_empty());
 }
 
-#[tokio::test]
-async fn a_key_that_was_only_read_somewhere_can_not_be_entered() {
-    let place = Place::new();
+async fn a_key_that_was_only_read_somewhere_can_not_be_entered(place: Place) {
     let registry = place.open().await;
     let (victim, thief) = (Key::p256(), Key::p256());
     let mut signed_by_thief = claim(1, &victim);
@@ -86,9 +93,7 @@ async fn a_key_that_was_only_read_somewhere_can_not_be_entered() {
     );
 }
 
-#[tokio::test]
-async fn a_proof_must_be_the_claimed_keys_own() {
-    let place = Place::new();
+async fn a_proof_must_be_the_claimed_keys_own(place: Place) {
     let registry = place.open().await;
     let (key, thief) = (Key::p256(), Key::p256());
     let unclaimed = registry.pin(proof(1, &key)).await;
@@ -101,7 +106,7 @@ async fn a_proof_must_be_the_claimed_keys_own() {
     let mut signed_by_thief = proof(1, &key);
     sign_proof(&mut signed_by_thief, &thief);
     let mut other_address = proof(1, &key);
-    other_address.cloud_address = "evil.example:8883".to_owned();
+    "evil.example:8883".clone_into(&mut other_address.cloud_address);
     let mut older_record = proof(1, &key);
     older_record.record_sequence = 0;
     for bad in [signed_by_thief, other_address, older_record] {
@@ -126,9 +131,7 @@ async fn a_proof_must_be_the_claimed_keys_own() {
     assert_eq!(events(&registry, 1).await, ["claimed"]);
 }
 
-#[tokio::test]
-async fn a_nonce_stands_on_a_checkpoint_and_proves_once() {
-    let place = Place::new();
+async fn a_nonce_stands_on_a_checkpoint_and_proves_once(place: Place) {
     let registry = place.open().await;
     let (first, second) = (Key::p256(), Key::p256());
     registry.claim(claim(1, &first)).await.unwrap();
@@ -151,9 +154,7 @@ async fn a_nonce_stands_on_a_checkpoint_and_proves_once() {
     assert_eq!(registry.pin_of(device(2)).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn clones_raise_alarms_and_the_first_pin_stays() {
-    let place = Place::new();
+async fn clones_raise_alarms_and_the_first_pin_stays(place: Place) {
     let registry = place.open().await;
     let (key, other) = (Key::p256(), Key::p256());
     trust(&registry, 1, &key).await;
@@ -162,14 +163,30 @@ async fn clones_raise_alarms_and_the_first_pin_stays() {
     let error = registry.claim(claim(1, &other)).await.unwrap_err();
     assert_eq!(error.failure_code(), FailureCode::DeviceHasAnotherKey);
     let alarms = registry.alarms(10).await.unwrap();
-    assert_eq!(alarms.len(), 2);
-    let kinds: Vec<_> = alarms.iter().map(|alarm| alarm.kind.as_str()).collect();
-    assert!(kinds.contains(&"key-belongs-to-another"));
-    let device_alarm = alarms
-        .iter()
-        .find(|alarm| alarm.kind == "device-has-another-key");
-    let shown = device_alarm.unwrap().other_fingerprint.clone();
-    assert_eq!(shown, Some(hex::encode(fingerprint(&key))));
+    for (kind, device_id, shown) in [
+        (AlarmKind::KeyBelongsToAnother, device(2), &key),
+        (AlarmKind::DeviceHasAnotherKey, device(1), &other),
+    ] {
+        let both: Vec<_> = alarms.iter().filter(|alarm| alarm.kind == kind).collect();
+        let mut sides: Vec<_> = both.iter().map(|alarm| alarm.side).collect();
+        sides.sort_by_key(|side| *side == AlarmSide::Holder);
+        assert_eq!(sides, [AlarmSide::Refused, AlarmSide::Holder]);
+        assert_eq!(both[0].other_station, Some(both[1].station));
+        for alarm in both {
+            assert_eq!(
+                (alarm.device_id, alarm.fingerprint),
+                (device_id, fingerprint(shown))
+            );
+            assert_eq!(alarm.other_device_id, device(1));
+            assert_eq!(alarm.other_fingerprint, fingerprint(&key));
+            // The evidence is the refused claim, with the signature by the key that was shown.
+            let evidence: Claim = serde_json::from_str(&alarm.evidence).unwrap();
+            assert_eq!(
+                (evidence.device_id, evidence.fingerprint()),
+                (device_id, fingerprint(shown))
+            );
+        }
+    }
     let pin = registry.pin_of(device(1)).await.unwrap().unwrap();
     assert_eq!(pin.fingerprint, fingerprint(&key));
     assert_eq!(registry.pin_of(device(2)).await.unwrap(), None);
@@ -196,25 +213,27 @@ async fn an_address_that_is_none_is_refused_without_showing_it() {
     assert!(missing.is_err());
 }
 
-#[tokio::test]
-async fn newer_schemas_stop_only_clients_that_they_name() {
-    let place = Place::new();
+async fn newer_schemas_stop_only_clients_that_they_name(place: Place) {
     place.open().await.close().await;
     place
-        .execute("INSERT INTO _sqlx_migrations SELECT 9999, 'from the future', installed_on, success, x'00', execution_time FROM _sqlx_migrations LIMIT 1")
-        .await;
-    place.open().await.close().await;
-    place.execute("UPDATE meta SET min_client = 2").await;
-    let refused = Registry::connect(&place.url()).await;
+        .execute("INSERT INTO _sqlx_migrations SELECT 9999, 'from the future', installed_on, success, checksum, execution_time FROM _sqlx_migrations LIMIT 1")
+        .await
+        .unwrap();
+    let registry = place.open().await;
+    registry.ping().await.unwrap();
+    registry.close().await;
+    place
+        .execute("UPDATE meta SET min_client = 2")
+        .await
+        .unwrap();
+    let refused = async { Registry::connect(&place.url()).await?.ping().await };
     assert!(matches!(
-        refused,
+        refused.await,
         Err(RegistryError::TooNew { needed: 2, ours: 1 })
     ));
 }
 
-#[tokio::test]
-async fn a_proof_for_another_product_than_the_claims_is_refused() {
-    let place = Place::new();
+async fn a_proof_for_another_product_than_the_claims_is_refused(place: Place) {
     let registry = place.open().await;
     let key = Key::p256();
     registry.claim(claim(1, &key)).await.unwrap();

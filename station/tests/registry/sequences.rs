@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use keyline_station::registry::{PinEvent, Registry};
 use proptest::prelude::*;
 
-use crate::fixture::{Key, Place, claim, device, fingerprint, proof};
+use crate::fixture::{Key, Place, claim, device, fingerprint, proof, revoke};
 
 const DEVICES: u32 = 3;
 const KEYS: usize = 5;
@@ -78,7 +78,7 @@ impl Promises {
 }
 
 async fn play(acts: Vec<Act>, keys: &[Key]) {
-    let place = Place::new();
+    let place = Place::sqlite();
     let registry = place.open().await;
     let mut promises = Promises::default();
     for act in acts {
@@ -98,7 +98,7 @@ async fn play(acts: Vec<Act>, keys: &[Key]) {
                 let _ = registry.pin(proof(device, &keys[key])).await;
             }
             Act::Revoke { device: n } => {
-                let _ = registry.revoke(device(n), "test", "op").await;
+                let _ = revoke(&registry, n, "test").await;
             }
         }
         promises.check(&registry).await;

@@ -2,6 +2,7 @@
 
 use keyline_protocol::identity::{LockPolicy, Platform};
 use keyline_station::record::{Change, Product, UnitState};
+use keyline_station::registry::Revocation;
 use keyline_station::report::{Window, render, verify};
 use keyline_virtual_unit::sim::{SimOptions, SimUnit};
 
@@ -25,7 +26,12 @@ fn two_orders() -> (Bench, keyline_station::record::OrderId) {
         operator: "op-1".to_owned(),
         reason: "told to the first".to_owned(),
     }]);
-    let revoked = bench.registry.revoke(device_id, "rework", "op-1");
+    let revoked = bench.registry.revoke(Revocation {
+        device_id,
+        station: bench.station,
+        operator: "op-1".to_owned(),
+        reason: "rework".to_owned(),
+    });
     bench.runtime.block_on(revoked).unwrap();
     bench.another_order(|order| order.rework = true);
     let erased = SimUnit::new(SimOptions::seeded(Platform::Nrf51822, (1, 0x4b4c), 4321));

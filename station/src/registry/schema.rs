@@ -1,0 +1,107 @@
+//! The registry's schema: bringing it up to date, and whether this software may use it.
+
+use sqlx::migrate::Migrator;
+use sqlx::{AnyConnection, Connection as _};
+
+use super::RegistryError;
+use super::address::{Engine, RegistryAddress};
+use super::connections::{Connections, within};
+
+static PORTABLE: Migrator = sqlx::migrate!("../migrations/registry");
+
+/// Roles, policies and what else only PostgreSQL has. Their numbers are above those of the portable ones: both are listed in one table.
+static POSTGRES: Migrator = sqlx::migrate!("../migrations/registry-postgres");
+
+/// The version of this software towards the schema. A migration that makes older software unsafe raises `min_client` to it.
+const CLIENT: i64 = 1;
+
+/// The oldest schema that this software can use.
+const SCHEMA_MIN: i64 = 3;
+
+/// What became of a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Migrated {
+    /// The schema before, 0 where there was none.
+    pub from: i64,
+    /// The schema now.
+    pub to: i64,
+}
+
+/// Brings a registry's schema up to date: by whoever owns it, on PostgreSQL with the right to make roles. Each migration is one
+/// transaction, so that one which is killed half-way is carried out anew.
+///
+/// # Errors
+/// [`RegistryError::Migration`], or where the database can't be reached.
+pub async fn migrate(address: RegistryAddress) -> Result<Migrated, RegistryError> {
+    let engine = address.engine;
+    let connections = Connections::new(address);
+    let mut connection = connections.open_any_schema().await?;
+    let from = version(&mut connection)
+        .await?
+        .map_or(0, |(schema, _)| schema);
+    bring_up_to_date(&mut connection, engine).await?;
+    let to = version(&mut connection)
+        .await?
+        .map_or(0, |(schema, _)| schema);
+    // Everything is committed; a farewell that fails changes nothing.
+    let _ = connection.close().await;
+    Ok(Migrated { from, to })
+}
+
+/// A newer schema is left alone, as long as it says that this software may write. No advisory lock: not every engine has them.
+pub(super) async fn bring_up_to_date(
+    connection: &mut AnyConnection,
+    engine: Engine,
+) -> Result<(), RegistryError> {
+    let mut all = PORTABLE.migrations.to_vec();
+    if engine == Engine::Postgres {
+        all.extend(POSTGRES.migrations.iter().cloned());
+    }
+    let mut migrator = Migrator {
+        migrations: all.into(),
+        ..Migrator::DEFAULT
+    };
+    migrator.set_ignore_missing(true).set_locking(false);
+    migrator
+        .run(&mut *connection)
+        .await
+        .map_err(RegistryError::Migration)?;
+    check(connection).await
+}
+
+/// Whether this software may use the schema.
+pub(super) async fn check(connection: &mut AnyConnection) -> Result<(), RegistryError> {
+    match version(connection).await? {
+        None => Err(RegistryError::NoSchema {
+            expected: SCHEMA_MIN,
+            found: 0,
+        }),
+        Some((_, needed)) if needed > CLIENT => Err(RegistryError::TooNew {
+            needed,
+            ours: CLIENT,
+        }),
+        Some((found, _)) if found < SCHEMA_MIN => Err(RegistryError::NoSchema {
+            expected: SCHEMA_MIN,
+            found,
+        }),
+        Some(_) => Ok(()),
+    }
+}
+
+/// The schema and the oldest software that may use it; `None` where there is none.
+async fn version(connection: &mut AnyConnection) -> Result<Option<(i64, i64)>, RegistryError> {
+    let asked =
+        sqlx::query_as("SELECT schema, min_client FROM meta WHERE id = 1").fetch_one(connection);
+    match within("reading the schema's version", asked).await {
+        Ok(found) => Ok(Some(found)),
+        Err(RegistryError::Database { source, .. }) if is_no_table(&source) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// PostgreSQL: 42P01 undefined table (manual, appendix A). SQLite says it in words only.
+fn is_no_table(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| {
+        error.code().as_deref() == Some("42P01") || error.message().starts_with("no such table")
+    })
+}
