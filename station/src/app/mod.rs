@@ -137,8 +137,8 @@ impl App {
         if let Some(registry) = &*connected {
             return Ok(registry.clone());
         }
-        let url = self.home.registry_url();
-        let registry = connect(url).await?;
+        let address = self.home.registry_address()?;
+        let registry = Registry::open(address).await?;
         *connected = Some(registry.clone());
         self.cosigner.with_registry(&registry).await;
         Ok(registry)
@@ -277,7 +277,12 @@ async fn registry_in_reach(home: &Home) -> Option<Registry> {
     {
         return None;
     }
-    match tokio::time::timeout(REGISTRY_PATIENCE, connect(url)).await {
+    let reached = async {
+        let registry = Registry::open(home.registry_address()?).await?;
+        registry.ping().await?;
+        Ok::<_, RegistryError>(registry)
+    };
+    match tokio::time::timeout(REGISTRY_PATIENCE, reached).await {
         Ok(Ok(registry)) => Some(registry),
         Ok(Err(error)) => {
             tracing::warn!(registry.error = %crate::error_text::chain(&error), "the registry does not keep the log's checkpoints now");
@@ -304,14 +309,6 @@ async fn begin_cosigning(
     );
     let config = &home.config().audit;
     Cosigner::begin(journal, log, config, home.station(), registry).await
-}
-
-/// On a thread of its own: the compiler can't prove that a migration may move between threads while it runs.
-async fn connect(url: String) -> Result<Registry, RegistryError> {
-    let runtime = tokio::runtime::Handle::current();
-    tokio::task::spawn_blocking(move || runtime.block_on(Registry::connect(&url)))
-        .await
-        .unwrap_or(Err(RegistryError::Closed))
 }
 
 async fn open_journal(home: &Home, signers: CheckpointSigners) -> Result<Journal, AppError> {

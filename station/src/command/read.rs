@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{CommandError, Request, act, log_key};
 use crate::event::{Event, EventSink, OrderView, ProductView, RunView, StepView, UnitView};
-use crate::home::{Config, registry_url_in};
+use crate::home::Config;
 use crate::journal::{JournalReader, Unit, UnitFilter};
 use crate::record::{DeviceIdText, Order, Product, UnitState};
 use crate::registry::Registry;
@@ -65,8 +65,7 @@ pub(super) async fn answer_beside(
     let journal = JournalReader::open(&home.join(&config.journal.path)).await?;
     match request {
         Request::PinShow { unit } => {
-            let url = registry_url_in(home, &config.registry.url);
-            let registry = Registry::connect(&url).await?;
+            let registry = Registry::open(config.registry.address(home)?).await?;
             let shown = act::show_pin(&journal, &registry, unit, sink).await;
             registry.close().await;
             shown

@@ -10,6 +10,7 @@ use super::audit_config::AuditConfig;
 use super::error::{ConfigError, HomeError};
 use super::link_selector::LinkSelector;
 use crate::record::StationId;
+use crate::registry::{RegistryAddress, RegistryError, RegistryFiles};
 
 /// The most slots that a station has.
 pub const SLOTS_MAX: usize = 64;
@@ -76,14 +77,49 @@ impl Default for JournalConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RegistryConfig {
-    /// `sqlite:PATH` with a path relative to the home, or a `postgres://` URL without a password.
+    /// `sqlite:PATH` with a path relative to the home, or `postgres://ROLE@HOST[:PORT][,HOST…]/DATABASE`: never with a password. Of
+    /// several servers the one that takes writes is used.
     pub url: String,
+    /// The certificates of the authorities that may have signed the server's certificate, PEM, relative to the home. Its name is checked
+    /// too. Only a server on this machine needs none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// This station's own certificate, PEM, relative to the home: how the server knows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate_file: Option<PathBuf>,
+    /// The certificate's private key, PEM, mode 0600, relative to the home.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
+    /// A password, the first line of a file of mode 0600, relative to the home; where the server wants one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<PathBuf>,
+}
+
+impl RegistryConfig {
+    /// The registry's address; relative paths are below `home`.
+    ///
+    /// # Errors
+    /// [`RegistryError`] where the address is none, or one of its files can't be read.
+    pub fn address(&self, home: &Path) -> Result<RegistryAddress, RegistryError> {
+        let below = |path: &Option<PathBuf>| path.as_ref().map(|path| home.join(path));
+        let files = RegistryFiles {
+            ca: below(&self.ca_file),
+            certificate: below(&self.certificate_file),
+            key: below(&self.key_file),
+            password: below(&self.password_file),
+        };
+        RegistryAddress::new(&registry_url_in(home, &self.url), &files)
+    }
 }
 
 impl Default for RegistryConfig {
     fn default() -> Self {
         Self {
             url: "sqlite:registry.sqlite".to_owned(),
+            ca_file: None,
+            certificate_file: None,
+            key_file: None,
+            password_file: None,
         }
     }
 }

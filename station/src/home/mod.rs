@@ -26,6 +26,7 @@ mod lock;
 use std::path::{Path, PathBuf};
 
 use crate::record::StationId;
+use crate::registry::{RegistryAddress, RegistryError};
 
 pub use audit_config::{AuditConfig, LogKeyConfig, WitnessConfig};
 pub use config::{
@@ -122,6 +123,14 @@ impl Home {
     #[must_use]
     pub fn registry_url(&self) -> String {
         registry_url_in(&self.path, &self.config.registry.url)
+    }
+
+    /// The registry's address.
+    ///
+    /// # Errors
+    /// [`RegistryError`] where it is none, or one of its files can't be read.
+    pub fn registry_address(&self) -> Result<RegistryAddress, RegistryError> {
+        self.config.registry.address(&self.path)
     }
 
     /// The owner's lock.

@@ -196,6 +196,20 @@ pub enum RegistryError {
         /// The key.
         fingerprint: [u8; 32],
     },
+    /// The station was enrolled before, or another one of its name.
+    #[error("expected a new station, {id} or one named {name:?} is enrolled already")]
+    StationKnown {
+        /// The station.
+        id: StationId,
+        /// Its name.
+        name: String,
+    },
+    /// There is no such station, or it is retired.
+    #[error("expected an enrolled station that is not retired, {id} is none")]
+    StationUnknown {
+        /// The station.
+        id: StationId,
+    },
     /// The checkpoint is none, or not the one that it is said to be.
     #[error("expected {expected} for the log {origin}, got {got}")]
     BadCheckpoint {
@@ -273,6 +287,8 @@ impl RegistryError {
             | Self::Damaged { .. }
             | Self::NotClaimed { .. }
             | Self::BadCheckpoint { .. }
+            | Self::StationKnown { .. }
+            | Self::StationUnknown { .. }
             | Self::LogRolledBack { .. }
             | Self::LogForked { .. }
             | Self::OriginOfAnother { .. }

@@ -30,6 +30,7 @@ mod reconcile;
 mod request;
 mod rows;
 mod schema;
+mod stations;
 mod store;
 mod verify;
 mod writer;
@@ -44,6 +45,7 @@ pub use log::{CheckpointReceipt, EnteredCheckpoint, LogAlarm, LogAlarmKind, LogC
 pub use model::{AlarmKind, AlarmSide, PinEvent, PinEventKind, RegistryAlarm, Revocation};
 pub use reconcile::{ActivePin, AlarmPage, ClaimPin, ClaimRecord, KeyOwner, StoredProof};
 pub use schema::{Migrated, migrate};
+pub use stations::{EnrolledStation, NewStation, Retirement};
 pub(crate) use verify::{claim as check_claim, proof as check_proof};
 
 use crate::record::{Claim, ClaimReceipt, PinReceipt, Proof};

@@ -62,8 +62,9 @@ pub(super) async fn bring_up_to_date(
         ..Migrator::DEFAULT
     };
     migrator.set_ignore_missing(true).set_locking(false);
+    // Not `run`, whose future the compiler can't prove to be `Send`.
     migrator
-        .run(&mut *connection)
+        .run_direct(None, &mut *connection, false)
         .await
         .map_err(RegistryError::Migration)?;
     check(connection).await

@@ -62,6 +62,14 @@ impl Place {
         place
     }
 
+    /// The server, where it is one.
+    pub(crate) fn server(&self) -> &Postgres {
+        match self {
+            Self::Postgres(server) => server,
+            Self::Sqlite(_) => panic!("expected a server, this registry is a file"),
+        }
+    }
+
     pub(crate) fn url(&self) -> String {
         match self {
             Self::Sqlite(directory) => {

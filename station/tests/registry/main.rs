@@ -9,6 +9,7 @@
 
 mod checkpoints;
 mod concurrency;
+mod crowd;
 mod fixture;
 mod life;
 #[path = "../common/postgres.rs"]
@@ -21,4 +22,6 @@ mod life;
 mod postgres;
 mod reconcile;
 mod refusals;
+mod roles;
 mod sequences;
+mod tls;

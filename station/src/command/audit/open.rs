@@ -7,7 +7,7 @@ use crate::audit::{AuditError, TrustPolicy, VerifierKey};
 use crate::cosign::policy_of;
 use crate::home::{self, Config, registry_url_in};
 use crate::journal::JournalReader;
-use crate::registry::Registry;
+use crate::registry::{Registry, RegistryError};
 use crate::tiles::{LogReader, TILE_DIRECTORY, TileDirectory};
 
 /// How long a registry may take to answer an auditor.
@@ -74,7 +74,12 @@ impl OpenLog {
         {
             return Err(format!("there is none yet at {path}"));
         }
-        match tokio::time::timeout(REGISTRY_TIMEOUT, Registry::connect(&url)).await {
+        let reached = async {
+            let registry = Registry::open(self.config.registry.address(&self.home)?).await?;
+            registry.ping().await?;
+            Ok::<_, RegistryError>(registry)
+        };
+        match tokio::time::timeout(REGISTRY_TIMEOUT, reached).await {
             Ok(Ok(registry)) => Ok(registry),
             Ok(Err(error)) => Err(crate::error_text::chain(&error)),
             Err(_) => Err(format!("no answer within {} s", REGISTRY_TIMEOUT.as_secs())),

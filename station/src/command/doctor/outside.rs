@@ -34,7 +34,7 @@ pub(super) async fn registry(home: &Path, config: &Config) -> CheckResult {
     }
     let next = "Check the network and the registry's address in the configuration.";
     let asked = tokio::time::timeout(REGISTRY_TIMEOUT, async {
-        let registry = Registry::connect(&url).await?;
+        let registry = Registry::open(config.registry.address(home)?).await?;
         registry.ping().await?;
         registry.close().await;
         Ok::<_, crate::registry::RegistryError>(())
