@@ -53,7 +53,7 @@ impl RowScanner {
         match (self.place, byte) {
             (Place::Begin, b'"') => self.place = Place::Quoted,
             (Place::Begin | Place::Plain | Place::Quote, b',') => self.end_field(),
-            (Place::Begin | Place::Plain, b'"') => {
+            (Place::Plain, b'"') => {
                 return Err("a quote inside of a field without quotes");
             }
             (Place::Begin | Place::Plain, _) => {

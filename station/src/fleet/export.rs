@@ -79,7 +79,7 @@ pub struct FleetWriter<W: Write> {
 }
 
 enum Rows<W: Write> {
-    Csv(csv::Writer<W>),
+    Csv(Box<csv::Writer<W>>),
     Jsonl(W),
 }
 
@@ -96,7 +96,7 @@ impl<W: Write> FleetWriter<W> {
                     .terminator(csv::Terminator::CRLF)
                     .from_writer(writer);
                 writer.write_record(COLUMNS.map(Member::name))?;
-                Rows::Csv(writer)
+                Rows::Csv(Box::new(writer))
             }
             FleetFormat::Jsonl => Rows::Jsonl(writer),
         };

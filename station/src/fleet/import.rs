@@ -15,7 +15,7 @@ use super::refusal::RefusedRow;
 use super::report::Report;
 use super::sink::{FleetSink, Imported};
 use super::state::State;
-use crate::command::Name;
+use crate::record::Name;
 use crate::stop::Stop;
 
 /// How much of the file is read at once, in bytes.
@@ -203,12 +203,17 @@ impl Import {
             (Some(place), _) => Some(Report::begin(place)?),
             (None, _) => None,
         };
+        let mut state = earlier.unwrap_or(fresh);
+        state.report_length = report.as_ref().map(Report::length);
+        if let Some(place) = &options.state {
+            state.write(place)?;
+        }
         Ok(Self {
             path,
             options,
             reader,
             report,
-            state: earlier.unwrap_or(fresh),
+            state,
         })
     }
 
@@ -372,7 +377,7 @@ fn check_same(earlier: &State, now: &State, with_report: bool) -> Result<(), Fle
     if earlier.product != now.product {
         return changed("--product", "another one".to_owned());
     }
-    if earlier.report_length.is_some() != with_report && earlier.counts.rows > 0 {
+    if earlier.report_length.is_some() != with_report {
         return changed(
             "--report",
             "an import with it once and without it once".to_owned(),

@@ -9,9 +9,8 @@ use super::jwk;
 use super::key::DeviceKey;
 use super::refusal::{Refusal, RefusalCode, RefusedRow};
 use super::seen::ImportedKey;
-use crate::command::Name;
 use crate::line::serial_number;
-use crate::record::{AlgorithmName, DeviceIdText};
+use crate::record::{AlgorithmName, DeviceIdText, Name};
 
 /// A member of a row: a column's name, or a name in a JSON object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use super::lines::{LINE_LENGTH_MAX, Line, Lines};
 use super::member::{Member, Members};
 use super::refusal::{Refusal, RefusalCode, RefusedRow};
 use super::seen::{ImportedKey, Seen};
-use crate::command::Name;
+use crate::record::Name;
 
 /// How a fleet's file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

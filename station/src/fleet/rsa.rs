@@ -54,7 +54,11 @@ struct RocaPrime {
 }
 
 static ROCA_PRIMES: LazyLock<Vec<RocaPrime>> = LazyLock::new(|| {
-    let is_prime = |n: u32| (2..n).take_while(|d| d * d <= n).all(|d| n % d != 0);
+    let is_prime = |n: u32| {
+        (2..n)
+            .take_while(|d| d * d <= n)
+            .all(|d| !n.is_multiple_of(d))
+    };
     (3..=ROCA_PRIME_MAX)
         .filter(|n| is_prime(*n))
         .map(|prime| {

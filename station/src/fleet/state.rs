@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::error::FleetError;
 use super::import::ImportCounts;
 use super::reader::FleetFormat;
-use crate::command::Name;
+use crate::record::Name;
 
 /// The version of the state file.
 const VERSION: u32 = 1;
