@@ -87,7 +87,12 @@ pub(crate) fn refused_between(bad: &str, code: RefusalCode, message: &str) -> Re
     } else {
         (csv(&[content]), 3)
     };
-    assert_eq!(good(content.as_bytes()), 2, "{:?}", refused(content.as_bytes()));
+    assert_eq!(
+        good(content.as_bytes()),
+        2,
+        "{:?}",
+        refused(content.as_bytes())
+    );
     let mut refused = refused(content.as_bytes());
     assert_eq!(refused.len(), 1, "{refused:?}");
     let row = refused.pop().unwrap();

@@ -4,11 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use keyline_protocol::identity::Algorithm;
 use keyline_station::fleet::{DeviceKey, ImportedKey};
-use rsa::pkcs1::EncodeRsaPublicKey as _;
-use rsa::pkcs8::EncodePublicKey as _;
 use x509_cert::der::pem::{LineEnding, encode_string};
 
 use crate::fixture::{csv, device, json, json_key, p256, row, rows};
+use crate::weak_keys::{ordinary_modulus, rsa_pkcs1, rsa_spki};
 
 fn only(content: &str) -> ImportedKey {
     let mut rows = rows(content.as_bytes());
@@ -49,13 +48,12 @@ fn one_p256_key_in_every_form_is_the_same_key() {
 #[test]
 fn one_rsa_key_in_every_form_is_the_same_key() {
     for (bits, algorithm) in [(2048, Algorithm::Rsa2048), (3072, Algorithm::Rsa3072)] {
-        let key = rsa::RsaPublicKey::from(&crate::weak_keys::random_key(bits));
-        let spki = key.to_public_key_der().unwrap().into_vec();
-        let pkcs1 = key.to_pkcs1_der().unwrap().into_vec();
-        use rsa::traits::PublicKeyParts as _;
+        let modulus = ordinary_modulus(bits, 1).to_bytes_be();
+        let pkcs1 = rsa_pkcs1(&modulus, &[1, 0, 1]);
+        let spki = rsa_spki(&modulus, &[1, 0, 1]);
         let jwk = format!(
             r#"{{"kty":"RSA","n":"{}","e":"AQAB","alg":"RS256"}}"#,
-            URL_SAFE_NO_PAD.encode(key.n().to_be_bytes_trimmed_vartime())
+            URL_SAFE_NO_PAD.encode(&modulus)
         );
         for text in [
             encode_string("PUBLIC KEY", LineEnding::LF, &spki).unwrap(),

@@ -7,6 +7,10 @@
     reason = "a test that can't go on fails"
 )]
 
+#[path = "../command/station.rs"]
+#[allow(dead_code, reason = "shared by tests; each uses a part")]
+mod station;
+
 mod command;
 mod exported;
 mod file;

@@ -2,16 +2,19 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use keyline_protocol::identity::Algorithm;
 use keyline_station::fleet::RefusalCode::{
     self, BadDeviceId, BadPoint, BadProduct, BadSerial, Certificate, DamagedKey, DuplicateDevice,
     DuplicateKey, Mismatch, Missing, NotAKey, NotActive, NotCsv, NotJson, NotText, PrivateKey,
     RsaSize, UnknownMember, WrongAlgorithm, WrongCurve,
 };
-use rsa::pkcs8::EncodePrivateKey as _;
-use rsa::pkcs8::EncodePublicKey as _;
+use keyline_station::key_pool::{Library, generate};
+use keyline_station::secret::Arena;
+use p256::pkcs8::EncodePrivateKey as _;
 use x509_cert::der::pem::{LineEnding, encode_string};
 
 use crate::fixture::{device, json, json_key, p256, refused_between, row};
+use crate::weak_keys::{element, ordinary_modulus, rsa_spki, sequence};
 
 /// As JSON and as CSV.
 fn key_refused(text: &str, code: RefusalCode, message: &str) {
@@ -27,22 +30,6 @@ fn ec(curve: &str, point: &[u8]) -> String {
     let algorithm = sequence(&[oid, curve].concat());
     let bits = element(0x03, &[&[0], point].concat());
     STANDARD.encode(sequence(&[algorithm, bits].concat()))
-}
-
-fn sequence(content: &[u8]) -> Vec<u8> {
-    element(0x30, content)
-}
-
-fn element(tag: u8, content: &[u8]) -> Vec<u8> {
-    let length = content.len();
-    let mut header = vec![tag];
-    if length < 0x80 {
-        header.push(u8::try_from(length).unwrap());
-    } else {
-        header.push(0x82);
-        header.extend(u16::try_from(length).unwrap().to_be_bytes());
-    }
-    [header, content.to_vec()].concat()
 }
 
 const P256_CURVE: &str = "06082a8648ce3d030107";
@@ -115,7 +102,8 @@ fn another_curve_or_algorithm_is_named() {
         WrongCurve,
         "expected the curve P-256, got P-384",
     );
-    let ed25519 = "302a300506032b6570032100d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+    let ed25519 =
+        "302a300506032b6570032100d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
     for text in [ed25519, r#"{"kty":"OKP","crv":"Ed25519","x":"AA"}"#] {
         key_refused(
             text,
@@ -159,13 +147,14 @@ fn a_private_key_is_refused_and_never_echoed() {
     let pem = encode_string("PRIVATE KEY", LineEnding::LF, pkcs8.as_bytes()).unwrap();
     let d = URL_SAFE_NO_PAD.encode([0x2b; 32]);
     let jwk = format!(r#"{{"kty":"EC","crv":"P-256","x":"AA","y":"AA","d":"{d}"}}"#);
-    let rsa = crate::weak_keys::random_key(2048).to_pkcs8_der().unwrap();
+    let arena = Arena::new(2_048, 1).unwrap();
+    let rsa = generate(Algorithm::Rsa2048, Library::AwsLc, &arena).unwrap();
     for (text, kind) in [
         (pem.clone(), "PKCS #8"),
         (pem.replace('\n', "\\n"), "PKCS #8"),
         (STANDARD.encode(pkcs8.as_bytes()), "PKCS #8"),
         (hex::encode(&*sec1), "SEC 1"),
-        (STANDARD.encode(rsa.as_bytes()), "PKCS #8"),
+        (STANDARD.encode(rsa.private()), "PKCS #1"),
         (jwk.clone(), "JSON Web Key"),
         (r#"{"kty":"oct","k":"AAECAwQ"}"#.to_owned(), "JSON Web Key"),
     ] {
@@ -175,7 +164,16 @@ fn a_private_key_is_refused_and_never_echoed() {
     for (place, code) in [
         (json(1, &format!("\"jwk\":{jwk}")), PrivateKey),
         (json(1, &format!("\"{d}\":1")), UnknownMember),
-        (json(1, &format!("\"serial\":\"{d}{d}\",\"public_key\":\"{}\"", hex::encode(p256(1)))), BadSerial),
+        (
+            json(
+                1,
+                &format!(
+                    "\"serial\":\"{d}{d}\",\"public_key\":\"{}\"",
+                    hex::encode(p256(1))
+                ),
+            ),
+            BadSerial,
+        ),
         (format!("{{\"device_id\":\"{d}\"}}\n"), BadDeviceId),
         (format!("{{\"device_id\":{{\"d\":\"{d}\"}}}}\n"), NotJson),
         (format!("{{ {d}\n"), NotJson),
@@ -195,7 +193,11 @@ fn members_that_are_wrong_are_refused() {
     let with = |more: &str| json(1, &format!("\"public_key\":\"{key}\"{more}"));
     let members = "expected no other members than device_id, public_key, jwk, product, serial, fingerprint, algorithm, state, pinned_at_ms, revoked_at_ms, got";
     for (bad, code, message) in [
-        (with(",\"colour\":\"red\""), UnknownMember, format!("{members} \"colour\"")),
+        (
+            with(",\"colour\":\"red\""),
+            UnknownMember,
+            format!("{members} \"colour\""),
+        ),
         (
             with(&format!(",\"public_key\":\"{key}\"")),
             UnknownMember,
@@ -219,7 +221,8 @@ fn members_that_are_wrong_are_refused() {
         (
             with(",\"product\":\"a b\""),
             BadProduct,
-            "expected a product's name: 1 to 64 letters, digits and the characters . _ -".to_owned(),
+            "expected a product's name: 1 to 64 letters, digits and the characters . _ -"
+                .to_owned(),
         ),
         (
             with(&format!(",\"serial\":\"{}\"", "9".repeat(33))),
@@ -327,11 +330,10 @@ fn a_repeated_device_or_key_is_refused_with_the_first_ones_line() {
 
 #[test]
 fn an_rsa_key_of_another_length_is_refused() {
-    for bits in [1024, 2056] {
-        let key = rsa::RsaPublicKey::from(&crate::weak_keys::random_key(bits));
-        let der = key.to_public_key_der().unwrap();
+    for bits in [1024, 2047, 2056] {
+        let modulus = ordinary_modulus(bits, 2).to_bytes_be();
         key_refused(
-            &STANDARD.encode(der.as_bytes()),
+            &STANDARD.encode(rsa_spki(&modulus, &[1, 0, 1])),
             RsaSize,
             &format!("expected an RSA modulus of 2048 or 3072 bits, got {bits} bits"),
         );
