@@ -212,9 +212,20 @@ impl<R: BufRead> FleetReader<R> {
             }
             match self.next_line()? {
                 Some(line) => lines.push(line),
-                None => return Ok(Err(truncated("inside of quotes"))),
+                None => return Ok(Err(self.ended_in_quotes(lines))),
             }
         }
+    }
+
+    /// The file ended before a quote was closed: it is cut off in a key of several lines, or somebody forgot the quote. A key's lines have
+    /// no comma and a row has one, so that rows are not lost with the quote.
+    fn ended_in_quotes(&mut self, lines: Vec<Line>) -> Refusal {
+        let behind = lines.get(1..).unwrap_or_default();
+        if !behind.iter().any(|line| line.bytes.contains(&b',')) {
+            return truncated("inside of quotes");
+        }
+        self.pending.extend(lines.into_iter().skip(1));
+        unclosed_quote()
     }
 
     fn fields(&self, scanner: RowScanner) -> Result<Members, Refusal> {

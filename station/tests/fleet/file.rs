@@ -136,15 +136,17 @@ fn a_file_that_is_cut_off_is_refused_at_its_last_row_and_the_rows_before_it_coun
 fn a_quote_that_is_never_closed_costs_its_own_row_only() {
     let mut lines = vec![format!("4b4c,\"{}\n", "x".repeat(8))];
     lines.extend((1..=200).map(|number| row(number, &p256(number))));
-    let content = csv(&lines);
-    assert_eq!(good(content.as_bytes()), 200);
-    let refused = refused(content.as_bytes());
-    assert_eq!(refused.len(), 1);
-    assert_eq!((refused[0].line, refused[0].code), (2, RefusalCode::NotCsv));
-    assert_eq!(
-        refused[0].message,
-        "expected a closing quote, got none within the row's bounds"
-    );
+    let few = csv(lines.get(..5).unwrap());
+    for (content, rows) in [(csv(&lines), 200), (few, 4)] {
+        assert_eq!(good(content.as_bytes()), rows);
+        let refused = refused(content.as_bytes());
+        assert_eq!(refused.len(), 1);
+        assert_eq!((refused[0].line, refused[0].code), (2, RefusalCode::NotCsv));
+        assert_eq!(
+            refused[0].message,
+            "expected a closing quote, got none within the row's bounds"
+        );
+    }
 }
 
 #[test]

@@ -8,7 +8,6 @@ use base64::engine::general_purpose::STANDARD;
 use keyline_protocol::message::Point;
 use keyline_protocol::spki;
 use keyline_station::fleet::{FleetReader, ReaderOptions, RefusalCode};
-use p256::elliptic_curve::group::Curve as _;
 use p256::elliptic_curve::sec1::ToSec1Point as _;
 
 use crate::fixture::device;

@@ -17,6 +17,8 @@ pub(crate) fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut header = vec![tag];
     if length < 0x80 {
         header.push(u8::try_from(length).unwrap());
+    } else if let Ok(length) = u8::try_from(length) {
+        header.extend([0x81, length]);
     } else {
         header.push(0x82);
         header.extend(u16::try_from(length).unwrap().to_be_bytes());
@@ -82,7 +84,7 @@ fn primorial() -> BigUint {
 /// `k · M + 65537^a mod M`: how the generator of CVE-2017-15361 draws its primes.
 fn roca_prime(bits: u64, seed: u64) -> BigUint {
     let primorial = primorial();
-    let k = number(bits - primorial.bits() + 1, seed);
+    let k = number(bits, seed) / &primorial;
     let power = BigUint::from(65_537_u32).modpow(&number(60, seed), &primorial);
     k * primorial + power
 }

@@ -6,6 +6,8 @@ use keyline_protocol::identity::Algorithm;
 use keyline_station::key_pool::{Library, generate};
 use keyline_station::secret::Arena;
 use num_bigint::BigUint;
+use rsa::pkcs1::RsaPrivateKey;
+use x509_cert::der::asn1::UintRef;
 
 use crate::batch_gcd::sharing;
 use crate::number_from;
@@ -40,7 +42,7 @@ fn generated(count: usize) -> Vec<Generated> {
 fn one(arena: &Arena) -> Generated {
     let algorithm = Algorithm::Rsa2048;
     let key = generate(algorithm, Library::fastest(algorithm), arena).unwrap();
-    let private = rsa::pkcs1::RsaPrivateKey::try_from(key.private()).unwrap();
+    let private: RsaPrivateKey<UintRef<'_>> = key.private().try_into().unwrap();
     Generated {
         modulus: BigUint::from_bytes_be(private.modulus.as_bytes()),
         prime: BigUint::from_bytes_be(private.prime1.as_bytes()),
