@@ -186,46 +186,54 @@ impl<R: BufRead> FleetReader<R> {
         let mut lines = vec![first];
         loop {
             let length: usize = lines.iter().map(|line| line.bytes.len()).sum();
+            let within_bounds = lines.len() <= ROW_LINES_MAX && length <= LINE_LENGTH_MAX;
             let Some(line) = lines.last() else {
                 return Ok(Err(unclosed_quote()));
             };
             let refusal = match check_line(line) {
-                Err(refusal) if lines.len() == 1 => Some(refusal),
-                Err(refusal) if refusal.code == RefusalCode::Truncated => Some(refusal),
-                Err(_) => Some(unclosed_quote()),
-                Ok(()) if lines.len() > ROW_LINES_MAX || length > LINE_LENGTH_MAX => {
-                    Some(unclosed_quote())
+                Err(refusal) if lines.len() == 1 => refusal,
+                Err(refusal) if refusal.code == RefusalCode::Truncated => {
+                    return Ok(Err(self.ended_in_quotes(lines, refusal)));
                 }
-                Ok(()) => match scanner.push(line) {
+                Ok(()) if within_bounds => match scanner.push(line) {
                     Ok(true) => return Ok(self.fields(scanner)),
-                    Ok(false) => None,
-                    Err(problem) => Some(not_csv(format!("got {problem}"))),
+                    Ok(false) => match self.next_line()? {
+                        Some(line) => {
+                            lines.push(line);
+                            continue;
+                        }
+                        None => {
+                            let refusal = truncated("inside of quotes");
+                            return Ok(Err(self.ended_in_quotes(lines, refusal)));
+                        }
+                    },
+                    Err(problem) => not_csv(format!("got {problem}")),
                 },
+                _ => unclosed_quote(),
             };
-            if let Some(refusal) = refusal {
-                if refusal.code != RefusalCode::Truncated {
-                    for line in lines.drain(1..).rev() {
-                        self.pending.push_front(line);
-                    }
-                }
-                return Ok(Err(refusal));
-            }
-            match self.next_line()? {
-                Some(line) => lines.push(line),
-                None => return Ok(Err(self.ended_in_quotes(lines))),
-            }
+            self.look_again(lines);
+            return Ok(Err(refusal));
         }
     }
 
     /// The file ended before a quote was closed: it is cut off in a key of several lines, or somebody forgot the quote. A key's lines have
-    /// no comma and a row has one, so that rows are not lost with the quote.
-    fn ended_in_quotes(&mut self, lines: Vec<Line>) -> Refusal {
-        let behind = lines.get(1..).unwrap_or_default();
-        if !behind.iter().any(|line| line.bytes.contains(&b',')) {
-            return truncated("inside of quotes");
+    /// no comma and a row has one, so that rows are not lost with the quote. The last line may be the end of the row itself.
+    fn ended_in_quotes(&mut self, lines: Vec<Line>, refusal: Refusal) -> Refusal {
+        let cut = lines.last().is_some_and(|line| !line.ended);
+        let whole = lines.len() - usize::from(cut);
+        let mut behind = lines.iter().take(whole).skip(1);
+        if !behind.any(|line| line.bytes.contains(&b',')) {
+            return refusal;
         }
-        self.pending.extend(lines.into_iter().skip(1));
+        self.look_again(lines);
         unclosed_quote()
+    }
+
+    /// All but the first line are read once more, as rows of their own.
+    fn look_again(&mut self, lines: Vec<Line>) {
+        for line in lines.into_iter().skip(1).rev() {
+            self.pending.push_front(line);
+        }
     }
 
     fn fields(&self, scanner: RowScanner) -> Result<Members, Refusal> {
