@@ -197,16 +197,14 @@ impl<R: BufRead> FleetReader<R> {
                 }
                 Ok(()) if within_bounds => match scanner.push(line) {
                     Ok(true) => return Ok(self.fields(scanner)),
-                    Ok(false) => match self.next_line()? {
-                        Some(line) => {
-                            lines.push(line);
-                            continue;
-                        }
-                        None => {
+                    Ok(false) => {
+                        let Some(line) = self.next_line()? else {
                             let refusal = truncated("inside of quotes");
                             return Ok(Err(self.ended_in_quotes(lines, refusal)));
-                        }
-                    },
+                        };
+                        lines.push(line);
+                        continue;
+                    }
                     Err(problem) => not_csv(format!("got {problem}")),
                 },
                 _ => unclosed_quote(),

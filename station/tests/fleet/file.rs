@@ -2,16 +2,15 @@
 
 use keyline_station::fleet::{FileError, LINE_LENGTH_MAX, RefusalCode};
 
-use crate::fixture::{csv, good, json_key, open, p256, refused, row};
+use x509_cert::der::pem::{LineEnding, encode_string};
+
+use crate::fixture::{csv, device, good, json_key, open, p256, refused, row};
 
 /// The error of a file, when it is opened or read to its end.
 fn file_error(content: &[u8]) -> FileError {
     match open(content) {
         Err(error) => error,
-        Ok(reader) => reader
-            .filter_map(Result::err)
-            .next()
-            .expect("the file is refused"),
+        Ok(mut reader) => reader.find_map(Result::err).expect("the file is refused"),
     }
 }
 
@@ -172,6 +171,23 @@ fn a_line_that_is_too_long_is_skipped() {
         assert_eq!(
             refused[0].message,
             "expected a row of at most 65536 bytes, got a longer one"
+        );
+    }
+}
+
+#[test]
+fn a_row_of_several_lines_is_truncated_wherever_it_is_cut() {
+    let pem = encode_string("PUBLIC KEY", LineEnding::LF, &p256(2)).unwrap();
+    let last = format!("{},\"{pem}\"\n", device(2));
+    for length in 1..last.len() {
+        let content = csv(&[row(1, &p256(1)), last[..length].to_owned()]);
+        assert_eq!(good(content.as_bytes()), 1, "{content}");
+        let refused = refused(content.as_bytes());
+        assert_eq!(refused.len(), 1, "{content}");
+        assert_eq!(
+            (refused[0].line, refused[0].code),
+            (3, RefusalCode::Truncated),
+            "{content}"
         );
     }
 }

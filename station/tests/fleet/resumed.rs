@@ -116,8 +116,8 @@ async fn every_row_is_accounted_for_and_a_second_import_changes_nothing() {
     let counts = outcome.counts;
     assert!(outcome.finished);
     assert_eq!(counts.rows, ROWS);
-    assert_eq!(counts.refused as usize, bench.report().lines().count());
-    assert_eq!(counts.imported as usize, bench.kept.all().len());
+    assert_eq!(counts.refused, bench.report().lines().count() as u64);
+    assert_eq!(counts.imported, bench.kept.all().len() as u64);
     assert_eq!(counts.imported + counts.refused, ROWS);
     for line in bench.report().lines() {
         let row: RefusedRow = serde_json::from_str(line).unwrap();

@@ -68,7 +68,7 @@ fn has_small_factor(number: &BigUint) -> bool {
 
 /// A number that passes for a modulus: nobody here can tell that it is no product of two primes.
 pub(crate) fn ordinary_modulus(bits: u64, seed: u64) -> BigUint {
-    (0..)
+    (0..100_000)
         .map(|attempt| number(bits, seed * 1_000_000 + attempt))
         .find(|number| !has_small_factor(number))
         .unwrap()
@@ -90,7 +90,7 @@ fn roca_prime(bits: u64, seed: u64) -> BigUint {
 }
 
 fn roca_modulus(bits: u64) -> BigUint {
-    (0..)
+    (0..100_000)
         .map(|seed| roca_prime(bits / 2, 2 * seed) * roca_prime(bits / 2, 2 * seed + 1))
         .find(|modulus| modulus.bits() == bits && !has_small_factor(modulus))
         .unwrap()
@@ -98,7 +98,7 @@ fn roca_modulus(bits: u64) -> BigUint {
 
 /// Two neighbours.
 fn close_modulus(bits: u64, distance: u64) -> BigUint {
-    (0..)
+    (0..100_000)
         .map(|seed| {
             let first = number(bits / 2, seed);
             &first * (&first + distance)
