@@ -16,6 +16,7 @@ pub mod error_text;
 pub mod event;
 pub mod exit;
 pub mod export;
+pub mod fleet;
 pub mod home;
 pub mod journal;
 pub mod key_pool;

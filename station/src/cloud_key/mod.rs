@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 
 pub use address::{AddressError, CloudAddress};
 pub use parse::CloudKeyError;
+pub(crate) use private::{Element, find as find_private_key};
+pub(crate) use rsa::remainder;
 
 /// The largest file that is looked at, in bytes: a certificate with a 16,384-bit key fits.
 pub const FILE_LENGTH_MAX: u64 = 16 * 1024;

@@ -17,7 +17,7 @@ const MARKS: [(&[u8], &str); 9] = [
 ];
 
 /// What kind of private key the content is or holds, if it does.
-pub(super) fn find(content: &[u8]) -> Option<&'static str> {
+pub(crate) fn find(content: &[u8]) -> Option<&'static str> {
     MARKS
         .iter()
         .find(|(mark, _)| contains(content, mark))
@@ -53,20 +53,20 @@ fn find_in_jwk(content: &[u8]) -> Option<&'static str> {
 }
 
 /// The first DER element of some bytes, taken as far as the bytes go.
-pub(super) struct Element<'a> {
+pub(crate) struct Element<'a> {
     /// Its tag.
-    pub(super) tag: u8,
+    pub(crate) tag: u8,
     /// How long the element says that it is, its header included.
-    pub(super) total_length: usize,
+    pub(crate) total_length: usize,
     /// What it holds, or as much as there is.
-    pub(super) content: &'a [u8],
+    pub(crate) content: &'a [u8],
     /// What follows it.
-    pub(super) rest: &'a [u8],
+    pub(crate) rest: &'a [u8],
 }
 
 impl<'a> Element<'a> {
     /// `None` where there is no header, or one that no file of this size has (a length of more than three bytes, or indefinite).
-    pub(super) fn first(bytes: &'a [u8]) -> Option<Self> {
+    pub(crate) fn first(bytes: &'a [u8]) -> Option<Self> {
         let (&[tag, first], rest) = bytes.split_first_chunk::<2>()?;
         let (header, length) = match first {
             0..=0x7f => (2, usize::from(first)),

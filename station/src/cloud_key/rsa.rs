@@ -58,9 +58,18 @@ fn bit_length(bytes: &[u8]) -> usize {
 
 /// The least divisor above 1, where there is a small one; it is prime by being the least.
 fn small_divisor(bytes: &[u8]) -> Option<u32> {
-    (2..DIVISOR_LIMIT).find(|divisor| {
-        bytes.iter().fold(0, |remainder, byte| {
-            (remainder << 8 | u32::from(*byte)) % divisor
-        }) == 0
-    })
+    (2..DIVISOR_LIMIT).find(|divisor| remainder(bytes, *divisor) == 0)
+}
+
+/// What is left of a big-endian number divided by a small one, which must not be 0.
+pub(crate) fn remainder(bytes: &[u8], divisor: u32) -> u32 {
+    let divisor = u64::from(divisor);
+    let (words, rest) = bytes.as_chunks::<4>();
+    let high = words.iter().fold(0, |remainder, word| {
+        (remainder << 32 | u64::from(u32::from_be_bytes(*word))) % divisor
+    });
+    let all = rest.iter().fold(high, |remainder, byte| {
+        (remainder << 8 | u64::from(*byte)) % divisor
+    });
+    u32::try_from(all).unwrap_or(u32::MAX)
 }

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::audit_arguments::{AuditCommand, TokenArguments};
+use super::fleet_arguments::RegistryCommand;
 use super::product_arguments::ProductAdd;
 use super::witness_arguments::WitnessCommand;
 use super::{DemoUnit, Name, Permit};
@@ -156,6 +157,9 @@ stopped: a finished unit stays as it is.",
     /// Pins: which keys the cloud trusts
     #[command(subcommand)]
     Pin(PinCommand),
+    /// The registry as a whole: fleets that exist already, in and out
+    #[command(subcommand)]
+    Registry(RegistryCommand),
     /// A witness: cosigns the checkpoints of audit logs, so that no log can show two histories
     #[command(
         subcommand,

@@ -12,6 +12,7 @@ use crate::error_text::chain;
 use crate::event::ErrorBody;
 use crate::exit::ExitCode;
 use crate::export::ExportError;
+use crate::fleet::FleetError;
 use crate::home::{HomeError, LinkSelectorError};
 use crate::journal::JournalError;
 use crate::line::LineError;
@@ -52,6 +53,9 @@ pub enum CommandError {
     /// An export.
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// A fleet's import or export.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
     /// The credentials file.
     #[error("expected network credentials of 1 to {max} bytes in {}, {got}", .path.display(), max = keyline_protocol::record::CREDENTIALS_LENGTH_MAX)]
     Credentials {
@@ -199,6 +203,7 @@ impl CommandError {
             Self::Line(error) => error.exit_code(),
             Self::Export(error) => error.exit_code(),
             Self::Witness(error) => error.exit_code(),
+            Self::Fleet(error) if error.is_usage() => ExitCode::Usage,
             Self::Dossier(DossierError::UnknownUnit(_))
             | Self::Report(ReportError::UnknownOrder(_) | ReportError::TooManyUnits(_))
             | Self::Input { .. }
@@ -222,7 +227,7 @@ impl CommandError {
             Self::Order(failure) if matches!(failure.code, FailureCode::OrderClosed) => {
                 ExitCode::Usage
             }
-            Self::Order(_) => ExitCode::NotReady,
+            Self::Fleet(_) | Self::Order(_) => ExitCode::NotReady,
         }
     }
 
@@ -242,6 +247,7 @@ impl CommandError {
             Self::Key { .. } => "cloud-key",
             Self::Recipient { .. } => "recipient-key",
             Self::Export(error) => error.code(),
+            Self::Fleet(error) => error.code(),
             Self::Credentials { .. } => "credentials",
             Self::Product(_) => "infeasible-product",
             Self::Image(_) => "agent-image",
@@ -283,6 +289,7 @@ impl CommandError {
                 "Give the public key or certificate of the person who shall read it: --seal-to FILE."
             }
             Self::Export(error) => error.next(),
+            Self::Fleet(error) => return error.next(),
             Self::Credentials { .. } => "Give a readable file with the network credentials.",
             Self::Product(_) => {
                 "Change what the message names; `keyline product add --help` lists what there is."

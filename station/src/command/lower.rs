@@ -13,6 +13,7 @@ use super::arguments::{
 use super::audit::AuditAction;
 use super::audit_arguments::{AuditCommand, KeyCommand, KeyMake, TokenArguments};
 use super::export::lower as export;
+use super::fleet::FleetRequest;
 use super::log_key::NewKey;
 use super::product_arguments::ProductAdd;
 use super::witness::WitnessRequest;
@@ -41,6 +42,8 @@ pub(super) enum Action {
     Audit(AuditAction),
     /// A new station in the place of this one.
     Replace(ReplaceOptions),
+    /// On a fleet's file.
+    Fleet(FleetRequest),
     /// On a witness's store.
     Witness(WitnessRequest),
     /// A completion script.
@@ -81,6 +84,7 @@ pub(super) fn lower(command: Command, home: Option<PathBuf>) -> Result<Action, C
             audit_token: token_options(token)?,
         }),
         Command::Doctor => Action::Doctor,
+        Command::Registry(command) => Action::Fleet(command.into()),
         Command::Witness(command) => Action::Witness(witness(command)),
         Command::Completions { shell } => Action::Completions(shell),
         Command::Man => Action::Man,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::name::Name;
+use super::Name;
 use crate::cloud_key::{CloudAddress, CloudKey};
 use crate::export::{Filter, Format, Rows};
 use crate::operator::Permission;

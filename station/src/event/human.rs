@@ -10,6 +10,7 @@ use super::answer::Answer;
 use super::progress::Progress;
 use super::table::{self, printable, printable_lines};
 use super::{CheckResult, CheckState, Event, EventSink, Summary, UnitEvent, VerdictView};
+use crate::fleet::RefusedRow;
 use crate::record::UnitState;
 use crate::stop::Stop;
 
@@ -254,6 +255,19 @@ fn milliseconds(milliseconds: u64) -> String {
     }
 }
 
+fn refused_row(row: &RefusedRow) -> String {
+    let device = row
+        .device_id
+        .map_or_else(String::new, |id| format!("  {}", id.0));
+    format!(
+        "refused  line {}{device}\n      {}: {}\n      next: {}",
+        row.line,
+        row.code.name(),
+        printable(&row.message),
+        printable(&row.next)
+    )
+}
+
 fn totals(summary: &Summary) -> String {
     let mut text = format!(
         "{} {}: {} passed, {} failed, {} held",
@@ -289,6 +303,7 @@ impl<A: Write + Send, W: Write + Send> EventSink for HumanSink<A, W> {
                     printable(&next)
                 ));
             }
+            Event::RefusedRow(row) => state.say(&refused_row(&row)),
             Event::Check(check) => state.say(&self.check(&check)),
             Event::Verdict(verdict) => state.say(&self.verdict(&verdict)),
             Event::Error { error } => {

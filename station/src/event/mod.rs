@@ -15,14 +15,15 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::ExitCode;
+use crate::fleet::RefusedRow;
 use crate::record::{DeviceIdText, Failure, OrderId, RunId, Step, UnitState};
 
 pub use human::{AnswerStyle, HumanSink, Terminal};
 pub use json::JsonSink;
 pub use view::{
-    CheckResult, CheckState, ExportFileView, ExportView, LogKeyState, LogKeyView, OrderView,
-    PinView, ProductView, RunView, ShipmentView, StepView, UnitView, VerdictView, WitnessLogView,
-    WitnessView,
+    CheckResult, CheckState, ExportFileView, ExportView, ImportView, LogKeyState, LogKeyView,
+    OrderView, PinView, ProductView, RunView, ShipmentView, StepView, UnitView, VerdictView,
+    WitnessLogView, WitnessView,
 };
 
 /// The version of the JSON Lines. Fields are added without a new version; one that changes its meaning needs a new version.
@@ -63,6 +64,10 @@ pub enum Event {
     Pin(Box<PinView>),
     /// Data that was handed out.
     Export(Box<ExportView>),
+    /// A row of a fleet's file that was refused.
+    RefusedRow(Box<RefusedRow>),
+    /// What became of a fleet's file.
+    Import(Box<ImportView>),
     /// A text that was asked for, as it is.
     Document {
         /// The text.

@@ -199,6 +199,27 @@ pub struct ExportView {
     pub open_command: Option<String>,
 }
 
+/// What became of a fleet's file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportView {
+    /// The file.
+    pub path: PathBuf,
+    /// Nothing was to be changed: `imported` are the rows that are in order.
+    pub dry_run: bool,
+    /// Every row was read.
+    pub finished: bool,
+    /// Rows that were read.
+    pub rows: u64,
+    /// Of these, new.
+    pub imported: u64,
+    /// Of these, in before.
+    pub already: u64,
+    /// Of these, refused.
+    pub refused: u64,
+    /// The report of the refused rows.
+    pub report: Option<PathBuf>,
+}
+
 /// A data file of an export.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExportFileView {
