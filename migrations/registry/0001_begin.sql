@@ -54,6 +54,8 @@ CREATE TABLE pin_revocation (
 --
 -- A device's first pin is its generation 1; each revocation opens the next one, and without it there is none (`revoked_generation`).
 -- Within a generation each claim takes the place of the one before it (`turn`), until one of them is pinned.
+--
+-- A claim from a bench names its product by id; an imported one by name, with the import's id as its run.
 CREATE TABLE key_claim (
     fingerprint        BYTEA PRIMARY KEY,
     device_id          BYTEA NOT NULL,
@@ -69,6 +71,7 @@ CREATE TABLE key_claim (
     station            BYTEA,
     customer           TEXT,
     product            BYTEA,
+    product_name       TEXT,
     work_order         BYTEA,
     run                BYTEA,
     rework             BIGINT NOT NULL,

@@ -2,9 +2,10 @@
 
 use super::RegistryError;
 use super::known::{
-    AlarmRow, ClaimRow, Fingerprint, Known, KnownKey, PinRow, PinState, RevocationRow, Writes,
+    AlarmRow, Basis, ClaimRow, Fingerprint, Known, KnownKey, PinRow, PinState, RevocationRow,
+    Writes,
 };
-use super::model::{AlarmKind, Revocation};
+use super::model::{AlarmKind, ImportRow, ImportTerms, Revocation};
 use super::request::{Act, Outcome};
 use crate::record::{Claim, ClaimReceipt, PinReceipt, Proof};
 
@@ -21,6 +22,15 @@ impl<'a> Decision<'a> {
         match act {
             Act::Claim(claim) => self.claim(claim).map(Outcome::Claimed),
             Act::Pin(proof) => self.pin(proof).map(Outcome::Pinned),
+            Act::Enter(both) => {
+                self.claim(&both.0)?;
+                self.pin(&both.1).map(Outcome::Pinned)
+            }
+            Act::Import(import) => {
+                let (terms, rows) = &**import;
+                let taken = rows.iter().map(|row| self.import(row, terms));
+                Ok(Outcome::Imported(taken.collect()))
+            }
             Act::Revoke(revocation) => self.revoke(revocation).map(Outcome::Revoked),
             Act::Checkpoint(shown) => self.enter(shown).map(Outcome::Entered),
             Act::Close => Ok(Outcome::Closed),
@@ -43,14 +53,10 @@ impl<'a> Decision<'a> {
             });
             return Err(RegistryError::DeviceHasAnotherKey { device_id, active });
         }
-        let keys = || self.known.keys_of(device_id).map(|(_, key)| key);
-        let revoked = keys().filter(|key| key.state == PinState::Revoked);
-        let generation = 1 + revoked.map(|key| key.generation).max().unwrap_or(0);
+        let (generation, turn) = self.known.next_place(device_id);
         if generation > 1 && !claim.rework {
             return Err(RegistryError::NeedsRework(device_id));
         }
-        let turns = keys().filter(|key| key.generation == generation);
-        let turn = 1 + turns.map(|key| key.turn).max().unwrap_or(0);
         if let Some((burnt, _)) = self.known.in_state(device_id, PinState::Pending) {
             let burnt = *burnt;
             self.known.change(&burnt, PinState::Superseded, false);
@@ -68,7 +74,7 @@ impl<'a> Decision<'a> {
         };
         self.known.add(fingerprint, key);
         self.writes.claims.push(ClaimRow {
-            claim,
+            basis: Basis::Bench(claim),
             generation,
             turn,
         });
@@ -143,12 +149,70 @@ impl<'a> Decision<'a> {
             self.known
                 .change(&fingerprint, PinState::Active, proof.weak);
             self.writes.pins.push(PinRow {
-                proof,
+                device_id,
                 generation: claimed.generation,
                 turn: claimed.turn,
+                proof: Some(proof),
             });
         }
         Ok(PinReceipt { already })
+    }
+
+    /// Takes a device in that exists already. It is new to the registry, or exactly what the registry has: an import changes nothing.
+    fn import(
+        &mut self,
+        row: &'a ImportRow,
+        terms: &'a ImportTerms,
+    ) -> Result<PinReceipt, RegistryError> {
+        let (device_id, fingerprint) = (row.device_id, row.fingerprint());
+        if let Some(known) = self.known.key(&fingerprint) {
+            let owner = known.device_id;
+            return match known.state {
+                _ if owner != device_id => {
+                    Err(RegistryError::KeyBelongsToAnother { fingerprint, owner })
+                }
+                PinState::Active => Ok(PinReceipt { already: true }),
+                PinState::Revoked => Err(RegistryError::KeyRevoked { fingerprint }),
+                PinState::Superseded => Err(RegistryError::KeyBurnt { fingerprint }),
+                PinState::Pending => Err(RegistryError::BeingMade(device_id)),
+            };
+        }
+        if let Some((active, _)) = self.known.in_state(device_id, PinState::Active) {
+            let active = *active;
+            return Err(RegistryError::DeviceHasAnotherKey { device_id, active });
+        }
+        if self.known.keys_of(device_id).next().is_some() {
+            return Err(RegistryError::BeingMade(device_id));
+        }
+        if let Some(product) = &row.product
+            && !self.known.products.contains(product)
+        {
+            return Err(RegistryError::UnknownProduct(product.clone()));
+        }
+        let key = KnownKey {
+            device_id,
+            generation: 1,
+            turn: 1,
+            algorithm: row.algorithm.0.name().to_owned(),
+            public_key: row.public_key.clone(),
+            product: None,
+            station: None,
+            state: PinState::Active,
+            weak: false,
+        };
+        self.known.add(fingerprint, key);
+        self.writes.claims.push(ClaimRow {
+            basis: Basis::Import(row, terms),
+            generation: 1,
+            turn: 1,
+        });
+        self.writes.pins.push(PinRow {
+            device_id,
+            generation: 1,
+            turn: 1,
+            proof: None,
+        });
+        Ok(PinReceipt { already: false })
     }
 
     fn revoke(&mut self, revocation: &'a Revocation) -> Result<Fingerprint, RegistryError> {

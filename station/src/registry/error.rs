@@ -184,6 +184,12 @@ pub enum RegistryError {
     /// The device had a key that was revoked; only a rework gives it a new one.
     #[error("the key of unit {} was revoked; only a rework order gives it a new one", .0.0)]
     NeedsRework(DeviceIdText),
+    /// The device is on a bench, or was: its keys come from there.
+    #[error("unit {} has keys from a bench already, and none of them is the active one of the import", .0.0)]
+    BeingMade(DeviceIdText),
+    /// The registry has no bundle of this product.
+    #[error("expected a product of which the registry has a bundle, got {0:?}")]
+    UnknownProduct(String),
     /// The key was superseded before it proved itself.
     #[error("key {} was superseded by a newer one and never returns", hex::encode(.fingerprint))]
     KeyBurnt {
@@ -292,6 +298,8 @@ impl RegistryError {
             | Self::LogRolledBack { .. }
             | Self::LogForked { .. }
             | Self::OriginOfAnother { .. }
+            | Self::BeingMade(_)
+            | Self::UnknownProduct(_)
             | Self::NotPinned(_) => FailureCode::RegistryRefused,
             Self::BadPublicKey { .. } => FailureCode::KeyUnsuitable,
             Self::PossessionNotShown { .. } => FailureCode::PossessionFailed,

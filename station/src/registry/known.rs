@@ -1,11 +1,11 @@
 //! What the registry holds of the keys and devices that a batch names, and what the batch makes of it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::record::{Claim, DeviceIdText, ProductId, Proof, StationId};
 
 use super::log::{LogAlarmKind, LogCheckpoint};
-use super::model::{AlarmKind, Revocation};
+use super::model::{AlarmKind, ImportRow, ImportTerms, Revocation};
 
 /// SHA-256 of a public key's SPKI DER.
 pub(super) type Fingerprint = [u8; 32];
@@ -55,20 +55,31 @@ pub(super) struct KnownKey {
     pub(super) weak: bool,
 }
 
+/// On whose word a key is entered.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Basis<'a> {
+    /// A unit on a bench showed that it has it.
+    Bench(&'a Claim),
+    /// Somebody who may took it in from a file.
+    Import(&'a ImportRow, &'a ImportTerms),
+}
+
 /// A claim that is to be written.
 #[derive(Debug)]
 pub(super) struct ClaimRow<'a> {
-    pub(super) claim: &'a Claim,
+    pub(super) basis: Basis<'a>,
     pub(super) generation: i64,
     pub(super) turn: i64,
 }
 
-/// A pin that is to be written, with the proof on which it stands.
+/// A pin that is to be written.
 #[derive(Debug)]
 pub(super) struct PinRow<'a> {
-    pub(super) proof: &'a Proof,
+    pub(super) device_id: DeviceIdText,
     pub(super) generation: i64,
     pub(super) turn: i64,
+    /// The proof on which it stands, where it comes from a bench.
+    pub(super) proof: Option<&'a Proof>,
 }
 
 /// A revocation that is to be written.
@@ -122,6 +133,8 @@ pub(super) struct Known {
     keys: HashMap<Fingerprint, KnownKey>,
     /// The keys of each device.
     devices: HashMap<DeviceIdText, HashSet<Fingerprint>>,
+    /// The products of those that the batch names which the registry has.
+    pub(super) products: BTreeSet<String>,
     /// Which key a nonce has proven.
     pub(super) nonces: HashMap<[u8; 32], Fingerprint>,
     /// By origin.
@@ -188,6 +201,16 @@ impl Known {
         state: PinState,
     ) -> Option<(&Fingerprint, &KnownKey)> {
         self.keys_of(device_id).find(|(_, key)| key.state == state)
+    }
+
+    /// Where the device's next claim stands: its generation and its turn.
+    pub(super) fn next_place(&self, device_id: DeviceIdText) -> (i64, i64) {
+        let keys = || self.keys_of(device_id).map(|(_, key)| key);
+        let revoked = keys().filter(|key| key.state == PinState::Revoked);
+        let generation = 1 + revoked.map(|key| key.generation).max().unwrap_or(0);
+        let turns = keys().filter(|key| key.generation == generation);
+        let turn = 1 + turns.map(|key| key.turn).max().unwrap_or(0);
+        (generation, turn)
     }
 
     /// Says what became of a key.

@@ -42,7 +42,9 @@ use tokio::sync::{mpsc, oneshot};
 pub use address::{RegistryAddress, RegistryFiles};
 pub use error::RegistryError;
 pub use log::{CheckpointReceipt, EnteredCheckpoint, LogAlarm, LogAlarmKind, LogCheckpoint};
-pub use model::{AlarmKind, AlarmSide, PinEvent, PinEventKind, RegistryAlarm, Revocation};
+pub use model::{
+    AlarmKind, AlarmSide, ImportRow, ImportTerms, PinEvent, PinEventKind, RegistryAlarm, Revocation,
+};
 pub use reconcile::{ActivePin, AlarmPage, ClaimPin, ClaimRecord, KeyOwner, StoredProof};
 pub use schema::{Migrated, migrate};
 pub use stations::{EnrolledStation, NewStation, Retirement};
@@ -123,6 +125,35 @@ impl Registry {
         verify::proof(&proof)?;
         match self.ask(Act::Pin(Box::new(proof))).await? {
             Outcome::Pinned(receipt) => Ok(receipt),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    /// Enters a claim and its proof at once, as [`claim`](Self::claim) and then [`pin`](Self::pin) would: for units whose run is over.
+    ///
+    /// # Errors
+    /// [`RegistryError`], one variant a reason; [`RegistryError::failure_code`] says what becomes of the unit.
+    pub async fn enter(&self, claim: Claim, proof: Proof) -> Result<PinReceipt, RegistryError> {
+        verify::claim(&claim)?;
+        verify::proof(&proof)?;
+        match self.ask(Act::Enter(Box::new((claim, proof)))).await? {
+            Outcome::Pinned(receipt) => Ok(receipt),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    /// Takes devices in that exist already, in one transaction, and answers for each row. Whether the operator may do so is the caller's
+    /// to check, and that the keys are sound.
+    ///
+    /// # Errors
+    /// [`RegistryError`] where nothing could be taken in. What is wrong with a row is its own answer.
+    pub async fn import(
+        &self,
+        terms: ImportTerms,
+        rows: Vec<ImportRow>,
+    ) -> Result<Vec<Result<PinReceipt, RegistryError>>, RegistryError> {
+        match self.ask(Act::Import(Box::new((terms, rows)))).await? {
+            Outcome::Imported(answers) => Ok(answers),
             other => Err(other.unexpected()),
         }
     }

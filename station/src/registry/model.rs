@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::{DeviceIdText, RunId, StationId};
+use crate::record::{AlgorithmName, DeviceIdText, RunId, StationId};
 
 /// What happened to a device's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +49,36 @@ pub struct PinEvent {
     pub reason: Option<String>,
     /// When, in milliseconds since 1970.
     pub at_ms: u64,
+}
+
+/// What is the same for every row of an import.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportTerms {
+    /// The import, by which its rows are found again.
+    pub id: RunId,
+    /// The id of the operator who imports.
+    pub operator: String,
+}
+
+/// A device that exists already, and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportRow {
+    /// The device.
+    pub device_id: DeviceIdText,
+    /// The key's algorithm.
+    pub algorithm: AlgorithmName,
+    /// SPKI DER, in its only encoding.
+    pub public_key: Vec<u8>,
+    /// The product's name.
+    pub product: Option<String>,
+}
+
+impl ImportRow {
+    /// SHA-256 of the public key's SPKI DER.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 32] {
+        keyline_protocol::identity::fingerprint(&self.public_key)
+    }
 }
 
 /// That a device's key is to be trusted no more.

@@ -1,10 +1,12 @@
 //! What reaches the writer.
 
+use std::collections::BTreeSet;
+
 use tokio::sync::oneshot;
 
 use super::RegistryError;
 use super::log::{CheckpointReceipt, LogCheckpoint};
-use super::model::Revocation;
+use super::model::{ImportRow, ImportTerms, Revocation};
 use crate::record::{Claim, ClaimReceipt, DeviceIdText, PinReceipt, Proof};
 
 /// What is asked for. Signatures were verified before.
@@ -12,6 +14,9 @@ use crate::record::{Claim, ClaimReceipt, DeviceIdText, PinReceipt, Proof};
 pub(super) enum Act {
     Claim(Box<Claim>),
     Pin(Box<Proof>),
+    /// A claim and its proof at once.
+    Enter(Box<(Claim, Proof)>),
+    Import(Box<(ImportTerms, Vec<ImportRow>)>),
     Revoke(Box<Revocation>),
     Checkpoint(Box<LogCheckpoint>),
     /// Nothing after this is taken.
@@ -19,22 +24,62 @@ pub(super) enum Act {
 }
 
 impl Act {
-    /// The device that it names.
-    pub(super) const fn device_id(&self) -> Option<DeviceIdText> {
+    /// Adds what it names to what is to be read.
+    pub(super) fn names(&self, names: &mut Names) {
         match self {
-            Self::Claim(claim) => Some(claim.device_id),
-            Self::Pin(proof) => Some(proof.device_id),
-            Self::Revoke(revocation) => Some(revocation.device_id),
-            Self::Checkpoint(_) | Self::Close => None,
+            Self::Claim(claim) => names.claim(claim),
+            Self::Pin(proof) => names.proof(proof),
+            Self::Enter(both) => {
+                names.claim(&both.0);
+                names.proof(&both.1);
+            }
+            Self::Import(import) => {
+                for row in &import.1 {
+                    names.key(row.device_id, row.fingerprint());
+                    names.products.extend(row.product.clone());
+                }
+            }
+            Self::Revoke(revocation) => names.device(revocation.device_id),
+            Self::Checkpoint(_) | Self::Close => {}
         }
     }
 }
 
+/// What a batch names, and so has to read before it is decided.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    pub(super) fingerprints: Vec<Vec<u8>>,
+    pub(super) devices: Vec<Vec<u8>>,
+    pub(super) nonces: Vec<Vec<u8>>,
+    pub(super) products: BTreeSet<String>,
+}
+
+impl Names {
+    fn device(&mut self, device_id: DeviceIdText) {
+        self.devices.push(device_id.0.as_bytes().to_vec());
+    }
+
+    fn key(&mut self, device_id: DeviceIdText, fingerprint: [u8; 32]) {
+        self.device(device_id);
+        self.fingerprints.push(fingerprint.to_vec());
+    }
+
+    fn claim(&mut self, claim: &Claim) {
+        self.key(claim.device_id, claim.fingerprint());
+    }
+
+    fn proof(&mut self, proof: &Proof) {
+        self.key(proof.device_id, proof.fingerprint());
+        self.nonces.push(proof.nonce.to_vec());
+    }
+}
+
 /// What became of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) enum Outcome {
     Claimed(ClaimReceipt),
     Pinned(PinReceipt),
+    Imported(Vec<Result<PinReceipt, RegistryError>>),
     Revoked([u8; 32]),
     Entered(CheckpointReceipt),
     Closed,

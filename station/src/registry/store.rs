@@ -5,12 +5,13 @@ use sqlx::AnyConnection;
 
 use super::address::Engine;
 use super::decide::Decision;
-use super::known::{ClaimRow, Known, KnownKey, PinRow, PinState, RevocationRow};
+use super::known::{Basis, ClaimRow, Known, KnownKey, PinRow, PinState, RevocationRow};
 use super::log_store::{self, station_id};
-use super::request::{Act, Request};
+use super::model::{ImportRow, ImportTerms};
+use super::request::{Names, Request};
 use super::rows::{Kind, Lookup, Table, Value};
 use super::{RegistryError, alarm_store};
-use crate::record::{DeviceIdText, ProductId, Proof};
+use crate::record::{Claim, DeviceIdText, ProductId, Proof};
 
 /// Why a batch could not be read or written.
 #[derive(Debug)]
@@ -104,33 +105,32 @@ pub(super) async fn read(
     connection: &mut AnyConnection,
     requests: &[Request],
 ) -> Result<Known, StoreError> {
-    let mut fingerprints = Vec::new();
-    let mut nonces = Vec::new();
-    let mut devices = Vec::with_capacity(requests.len());
+    let mut names = Names::default();
     for request in requests {
-        match &request.act {
-            Act::Claim(claim) => fingerprints.push(claim.fingerprint().to_vec()),
-            Act::Pin(proof) => {
-                fingerprints.push(proof.fingerprint().to_vec());
-                nonces.push(proof.nonce.to_vec());
-            }
-            Act::Revoke(_) | Act::Checkpoint(_) | Act::Close => {}
-        }
-        devices.extend(request.act.device_id().map(|id| id.0.as_bytes().to_vec()));
+        request.act.names(&mut names);
     }
     let mut known = Known::default();
-    let by_key = KEYS_BY_FINGERPRINT.fetch(engine, connection, &fingerprints);
+    let by_key = KEYS_BY_FINGERPRINT.fetch(engine, connection, &names.fingerprints);
     for row in by_key.await? {
         add(&mut known, row)?;
     }
-    let by_device = KEYS_BY_DEVICE.fetch(engine, connection, &devices);
+    let by_device = KEYS_BY_DEVICE.fetch(engine, connection, &names.devices);
     for row in by_device.await? {
         add(&mut known, row)?;
     }
-    let proofs = PROOFS_BY_NONCE.fetch(engine, connection, &nonces);
+    let proofs = PROOFS_BY_NONCE.fetch(engine, connection, &names.nonces);
     let proofs: Vec<(Vec<u8>, Vec<u8>)> = proofs.await?;
     for (nonce, fingerprint) in proofs {
         known.nonces.insert(hash(&nonce)?, hash(&fingerprint)?);
+    }
+    for product in names.products {
+        let question = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM authority_bundle WHERE kind = 'product' AND subject = $1",
+        );
+        let bundles: i64 = question.bind(&product).fetch_one(&mut *connection).await?;
+        if bundles > 0 {
+            known.products.insert(product);
+        }
     }
     log_store::read(engine, connection, &mut known, requests).await?;
     Ok(known)
@@ -185,6 +185,7 @@ static CLAIMS: Table = Table::new(
         ("station", Kind::Blob),
         ("customer", Kind::Text),
         ("product", Kind::Blob),
+        ("product_name", Kind::Text),
         ("work_order", Kind::Blob),
         ("run", Kind::Blob),
         ("rework", Kind::Integer),
@@ -260,13 +261,25 @@ pub(super) async fn write(
 }
 
 fn claim_row(row: &ClaimRow<'_>, now: i64) -> Vec<Value> {
-    let claim = row.claim;
-    vec![
-        claim.fingerprint()[..].into(),
-        claim.device_id.0.as_bytes()[..].into(),
+    let place = [
         row.generation.into(),
         row.turn.into(),
         Some(row.generation - 1).filter(|before| *before > 0).into(),
+    ];
+    match row.basis {
+        Basis::Bench(claim) => bench_row(claim, place, now),
+        Basis::Import(import, terms) => import_row(import, terms, place, now),
+    }
+}
+
+fn bench_row(claim: &Claim, place: [Value; 3], now: i64) -> Vec<Value> {
+    let [generation, turn, revoked_generation] = place;
+    vec![
+        claim.fingerprint()[..].into(),
+        claim.device_id.0.as_bytes()[..].into(),
+        generation,
+        turn,
+        revoked_generation,
         "bench".into(),
         claim.algorithm.0.name().into(),
         claim.made.0.name().into(),
@@ -276,9 +289,35 @@ fn claim_row(row: &ClaimRow<'_>, now: i64) -> Vec<Value> {
         claim.station.as_bytes()[..].into(),
         claim.customer.as_str().into(),
         claim.product.as_bytes()[..].into(),
+        Value::Null,
         claim.order.as_bytes()[..].into(),
         claim.run.as_bytes()[..].into(),
         i64::from(claim.rework).into(),
+        now.into(),
+    ]
+}
+
+fn import_row(import: &ImportRow, terms: &ImportTerms, place: [Value; 3], now: i64) -> Vec<Value> {
+    let [generation, turn, revoked_generation] = place;
+    vec![
+        import.fingerprint()[..].into(),
+        import.device_id.0.as_bytes()[..].into(),
+        generation,
+        turn,
+        revoked_generation,
+        "import".into(),
+        import.algorithm.0.name().into(),
+        Value::Null,
+        import.public_key[..].into(),
+        Value::Null,
+        Value::Null,
+        Value::Null,
+        Value::Null,
+        Value::Null,
+        import.product.as_deref().into(),
+        Value::Null,
+        terms.id.as_bytes()[..].into(),
+        0.into(),
         now.into(),
     ]
 }
@@ -300,12 +339,12 @@ fn proof_row(proof: &Proof, now: i64) -> Result<Vec<Value>, StoreError> {
 
 fn pin_row(row: &PinRow<'_>, now: i64) -> Vec<Value> {
     vec![
-        row.proof.device_id.0.as_bytes()[..].into(),
+        row.device_id.0.as_bytes()[..].into(),
         row.generation.into(),
         row.turn.into(),
-        row.proof.nonce[..].into(),
-        i64::from(row.proof.weak).into(),
-        row.proof.station.as_bytes()[..].into(),
+        row.proof.map(|proof| &proof.nonce[..]).into(),
+        i64::from(row.proof.is_some_and(|proof| proof.weak)).into(),
+        row.proof.map(|proof| &proof.station.as_bytes()[..]).into(),
         now.into(),
     ]
 }
