@@ -85,11 +85,15 @@ pub enum Permission {
     ReplaceStation,
     /// Add and retire the audit log's keys: whom auditors will trust.
     ManageLogKeys,
+    /// Enrol and retire stations: who may enter pins.
+    ManageStations,
+    /// Take in devices that exist already: the cloud trusts them on nobody's proof.
+    ImportFleets,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Provision,
         Self::ManageOrders,
         Self::DecideUnits,
@@ -97,6 +101,8 @@ impl Permission {
         Self::Export,
         Self::ReplaceStation,
         Self::ManageLogKeys,
+        Self::ManageStations,
+        Self::ImportFleets,
     ];
 
     /// What it allows, as the end of "may not …".
@@ -110,6 +116,8 @@ impl Permission {
             Self::Export => "export data",
             Self::ReplaceStation => "replace this station",
             Self::ManageLogKeys => "add or retire the audit log's keys",
+            Self::ManageStations => "enrol or retire stations",
+            Self::ImportFleets => "import devices that exist already",
         }
     }
 }

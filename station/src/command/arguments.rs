@@ -10,6 +10,7 @@ use super::fleet_arguments::RegistryCommand;
 use super::product_arguments::ProductAdd;
 use super::witness_arguments::WitnessCommand;
 use super::{DemoUnit, Name, Permit};
+use crate::record::StationId;
 
 /// Make devices that prove who they are.
 ///
@@ -253,6 +254,43 @@ of each other one why it stays. Exit code 1 where some stay, 6 where all of thos
 /// `keyline station …`
 #[derive(Debug, Subcommand)]
 pub(super) enum StationCommand {
+    /// Enrol a station in the registry: it may enter pins from then on
+    #[command(
+        long_about = "Enters the station's id and name, and makes a role of its own in the database. The station shows who it is by a \
+certificate whose common name is that role. Run it in a home whose registry role may administer (`keyline_key_administrator`).",
+        after_help = "EXAMPLE\n    keyline --home ./desk station enroll 0190c2a6e5b17c3f8d1e5a7b9c0d1e2f --name line-7 --certificate line-7.pem"
+    )]
+    Enroll {
+        /// The station's id: station.id in its own configuration
+        #[arg(value_name = "STATION")]
+        station: StationId,
+        /// What people call it; unique, for ever
+        #[arg(long)]
+        name: Name,
+        /// The certificate that it will show, PEM
+        #[arg(long, value_name = "FILE")]
+        certificate: Option<PathBuf>,
+    },
+    /// List the stations of the registry
+    List,
+    /// Retire a station: the registry takes nothing more from it
+    #[command(
+        after_help = "EXAMPLE\n    keyline --home ./desk station retire 0190c2a6e5b17c3f8d1e5a7b9c0d1e2f --reason 'line was sold' --permit retire-station"
+    )]
+    Retire {
+        /// The station's id
+        #[arg(value_name = "STATION")]
+        station: StationId,
+        /// The station that takes its place; enrolled before
+        #[arg(long, value_name = "STATION")]
+        successor: Option<StationId>,
+        /// Why
+        #[arg(long)]
+        reason: String,
+        /// Allow this destructive act, this time: `--permit retire-station`
+        #[arg(long, value_enum, value_name = "ACT")]
+        permit: Vec<Permit>,
+    },
     /// Put a new station in the place of one whose log can't be continued
     #[command(
         long_about = "Makes a new station with an id, a log and keys of its own in the place of one whose home was put back from an old copy, or \

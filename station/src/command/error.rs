@@ -191,6 +191,7 @@ const fn permit_name(permit: Permit) -> &'static str {
         Permit::Revoke => "revoke",
         Permit::ReplaceStation => "replace-station",
         Permit::RetireKey => "retire-key",
+        Permit::RetireStation => "retire-station",
     }
 }
 

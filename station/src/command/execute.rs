@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::act::{self, Act};
-use super::{CommandError, Request, export, log_key, provision, read};
+use super::{CommandError, Request, export, fleet, log_key, provision, read, station};
 use crate::app::App;
 use crate::event::{Event, EventSink, Summary};
 use crate::exit::ExitCode;
@@ -73,6 +73,12 @@ async fn carry_out(
         export::run(app, principal, *request, sink, stop).await?;
         return Ok(Summary::without_units(ExitCode::Success, elapsed_ms(begun)));
     }
+    if let Request::RegistryImport(request) = call.request {
+        return fleet::take_in(app, &principal, *request, sink, stop).await;
+    }
+    if let Request::RegistryExport(request) = call.request {
+        return fleet::hand_out(app, &principal, *request, sink).await;
+    }
     if let Request::OrderShip { order } = &call.request {
         return ship(app, &principal, order, sink.as_ref(), begun).await;
     }
@@ -108,6 +114,7 @@ async fn question(app: &App, request: &Request, sink: &dyn EventSink) -> Result<
             act::show_pin(app.journal(), &registry, unit, sink).await
         }
         Request::AuditKeyList => log_key::list(app.journal(), app.log_keys(), sink).await,
+        Request::StationList => station::list(app, sink).await,
         // That there is an answer is the answer.
         Request::Ping => Ok(()),
         request => read::answer(app.journal(), request, sink).await.map(|_| ()),
@@ -152,6 +159,20 @@ async fn change(
             reason,
             permit,
         } => act.retire_log_key(&key, reason, &permit).await,
+        Request::StationEnroll {
+            station,
+            name,
+            certificate,
+        } => act.enroll_station(station, name, certificate).await,
+        Request::StationRetire {
+            station,
+            successor,
+            reason,
+            permit,
+        } => {
+            act.retire_station(station, successor, &reason, &permit)
+                .await
+        }
         request => Err(CommandError::Usage {
             message: format!("{} is no change", request.name()),
         }),

@@ -1,108 +1,234 @@
 //! `keyline registry import` and `export`: fleets that exist already.
 //!
-//! A dry run needs neither home nor registry. Everything else goes through [`FleetSink`](crate::fleet::FleetSink) and
-//! [`export_file`](crate::fleet::export_file), which this station's registry does not carry out yet.
+//! A dry run needs neither home nor registry.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::CommandError;
 use super::execute::elapsed_ms;
 use super::fleet_arguments::RegistryCommand;
+use super::fleet_sink::{RegistryFleet, keys_of};
+use super::lower::Action;
+use super::{CommandError, FleetExportRequest, ImportRequest, Request};
+use crate::app::App;
 use crate::event::{Event, EventSink, ImportView, Summary};
 use crate::exit::ExitCode;
+use crate::export::measure;
 use crate::fleet::{
-    ImportCounts, ImportObserver, ImportOptions, ImportOutcome, NoSink, RefusedRow, import_file,
+    FleetError, FleetFormat, ImportCounts, ImportObserver, ImportOptions, ImportOutcome, NoSink,
+    RefusedRow, export_file, import_file,
 };
+use crate::operator::Principal;
+use crate::record::{Change, RunId};
+use crate::registry::ImportTerms;
 use crate::stop::Stop;
 
 /// Refused rows that are told one by one; a report has them all.
 const REFUSED_TOLD_MAX: u64 = 100;
 
-/// What is wanted of a fleet's file.
-pub(super) enum FleetRequest {
-    /// Take it in.
-    Import {
-        /// The file.
-        file: PathBuf,
-        /// How.
-        options: ImportOptions,
-        /// Change nothing.
-        dry_run: bool,
-    },
-    /// Write one.
-    Export,
+/// A check of a fleet's file that changes nothing, and needs no home.
+pub(super) struct DryRun {
+    file: PathBuf,
+    options: ImportOptions,
 }
 
-impl From<RegistryCommand> for FleetRequest {
-    fn from(command: RegistryCommand) -> Self {
-        match command {
-            RegistryCommand::Import {
-                file,
-                format,
+/// Makes an action of what was typed.
+pub(super) fn lower(command: RegistryCommand) -> Result<Action, CommandError> {
+    let absolute = |path: PathBuf| {
+        std::path::absolute(path).map_err(|source| CommandError::System {
+            doing: "find its working directory",
+            source,
+        })
+    };
+    Ok(match command {
+        RegistryCommand::Import {
+            file,
+            format,
+            product,
+            report,
+            dry_run: true,
+            ..
+        } => Action::Fleet(DryRun {
+            file,
+            options: ImportOptions {
+                format: format.format(),
                 product,
                 report,
-                state,
-                resume,
-                dry_run,
-            } => Self::Import {
-                file,
-                options: ImportOptions {
-                    format: format.format(),
-                    product,
-                    report,
-                    state,
-                    resume,
-                    batch_rows: ImportOptions::BATCH_ROWS,
-                },
-                dry_run,
+                ..ImportOptions::default()
             },
-            RegistryCommand::Export { .. } => Self::Export,
-        }
-    }
-}
-
-/// Does what is wanted.
-pub(super) async fn run(
-    request: FleetRequest,
-    sink: &dyn EventSink,
-    stop: &Stop,
-) -> Result<Summary, CommandError> {
-    match request {
-        FleetRequest::Import {
+        }),
+        RegistryCommand::Import {
             file,
-            options,
-            dry_run: true,
-        } => dry_run(&file, &options, sink, stop).await,
-        FleetRequest::Import { dry_run: false, .. } | FleetRequest::Export => {
-            Err(CommandError::NotReady {
-                message: "expected --dry-run: this station's registry takes no fleets in or out"
-                    .to_owned(),
-                next: "Check the file with `keyline registry import FILE --dry-run`.".to_owned(),
-            })
+            format,
+            product,
+            report,
+            state,
+            resume,
+            dry_run: false,
+        } => Action::Request(Request::RegistryImport(Box::new(ImportRequest {
+            file: absolute(file)?,
+            format: format.format(),
+            product,
+            report: report.map(absolute).transpose()?,
+            state: state.map(absolute).transpose()?,
+            resume,
+        }))),
+        RegistryCommand::Export {
+            out,
+            format,
+            keys,
+            product,
+            all,
+        } => {
+            let format = format
+                .format()
+                .or_else(|| FleetFormat::of_path(&out))
+                .unwrap_or(FleetFormat::Csv);
+            Action::Request(Request::RegistryExport(Box::new(FleetExportRequest {
+                out: absolute(out)?,
+                format,
+                keys: keys.into(),
+                product,
+                all,
+            })))
         }
-    }
+    })
 }
 
-async fn dry_run(
-    file: &Path,
-    options: &ImportOptions,
+/// Takes a fleet in: begun and ended by a leaf, each row under the import's id.
+pub(super) async fn take_in(
+    app: &Arc<App>,
+    principal: &Principal,
+    request: ImportRequest,
+    sink: Arc<dyn EventSink>,
+    stop: Stop,
+) -> Result<Summary, CommandError> {
+    let begun = Instant::now();
+    let registry = app.registry().await?;
+    registry.ping().await?;
+    let import = RunId::generate();
+    let begins = Change::FleetImportBegun {
+        import,
+        operator: principal.operator.clone(),
+    };
+    app.journal().commit(vec![begins]).await?;
+    let fleet = RegistryFleet {
+        registry,
+        terms: ImportTerms {
+            id: import,
+            operator: principal.operator.clone(),
+        },
+    };
+    let options = ImportOptions {
+        format: request.format,
+        product: request.product,
+        report: request.report,
+        state: request.state,
+        resume: request.resume,
+        ..ImportOptions::default()
+    };
+    let mut told = Told {
+        sink: sink.as_ref(),
+        refused: 0,
+    };
+    let imported = import_file(&request.file, &fleet, &options, &mut told, &stop).await;
+    let (counts, finished) = match &imported {
+        Ok(outcome) => (outcome.counts, outcome.finished),
+        Err(_) => (ImportCounts::NONE, false),
+    };
+    let ends = Change::FleetImportEnded {
+        import,
+        rows: counts.rows,
+        imported: counts.imported,
+        refused: counts.refused,
+        finished,
+    };
+    app.journal().commit(vec![ends]).await?;
+    let outcome = imported?;
+    told.rest();
+    let ending = if outcome.finished {
+        "All of the file was read"
+    } else {
+        "It was stopped before the end; go on with --resume where a state file was kept"
+    };
+    sink.emit(Event::Notice {
+        message: format!(
+            "{}: {} rows, {} new, {} were in before, {} refused. {ending}.",
+            request.file.display(),
+            counts.rows,
+            counts.imported,
+            counts.already,
+            counts.refused
+        ),
+    });
+    let view = view(&request.file, &options, outcome, false);
+    sink.emit(Event::Import(Box::new(view)));
+    let code = exit_code(outcome, &stop);
+    Ok(Summary::without_units(code, elapsed_ms(begun)))
+}
+
+/// Writes the registry's keys to a file that an import takes.
+pub(super) async fn hand_out(
+    app: &Arc<App>,
+    principal: &Principal,
+    request: FleetExportRequest,
+    sink: Arc<dyn EventSink>,
+) -> Result<Summary, CommandError> {
+    let begun = Instant::now();
+    let registry = app.registry().await?;
+    registry.ping().await?;
+    let product = request.product.map(String::from);
+    let filter = format!(
+        "registry export{}{}",
+        if request.all { ", all keys" } else { "" },
+        product
+            .as_deref()
+            .map_or_else(String::new, |name| format!(", product {name}"))
+    );
+    let keys = keys_of(registry, request.all, product);
+    // Under another name until the log says that it was handed out.
+    let mut partial = request.out.clone().into_os_string();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    if request.out.exists() {
+        return Err(FleetError::Occupied { path: request.out }.into());
+    }
+    let count = export_file(&partial, request.format, request.keys, keys).await?;
+    let failed = |source| CommandError::Output {
+        path: request.out.clone(),
+        source,
+    };
+    let (digest, _) = measure(&partial).map_err(failed)?;
+    let handed_out = Change::Exported {
+        digest,
+        filter,
+        sealed_to: None,
+        operator: principal.operator.clone(),
+    };
+    app.journal().commit(vec![handed_out]).await?;
+    std::fs::rename(&partial, &request.out).map_err(failed)?;
+    sink.emit(Event::Notice {
+        message: format!("Wrote {count} keys to {}.", request.out.display()),
+    });
+    Ok(Summary::without_units(ExitCode::Success, elapsed_ms(begun)))
+}
+
+/// Checks a file, and changes nothing.
+pub(super) async fn dry_run(
+    check: &DryRun,
     sink: &dyn EventSink,
     stop: &Stop,
 ) -> Result<Summary, CommandError> {
     let begun = Instant::now();
+    let DryRun { file, options } = check;
     let mut told = Told { sink, refused: 0 };
     let outcome = import_file(file, &NoSink, options, &mut told, stop).await?;
-    if told.refused > REFUSED_TOLD_MAX {
-        sink.emit(Event::Warning {
-            message: format!("{} more rows were refused", told.refused - REFUSED_TOLD_MAX),
-            next: "Have all of them written to a file: --report FILE.".to_owned(),
-        });
-    }
+    told.rest();
     sink.emit(Event::Notice {
         message: words(file, outcome),
     });
-    sink.emit(Event::Import(Box::new(view(file, options, outcome))));
+    sink.emit(Event::Import(Box::new(view(file, options, outcome, true))));
     let code = exit_code(outcome, stop);
     let mut summary = Summary::without_units(code, elapsed_ms(begun));
     summary.dry_run = true;
@@ -137,10 +263,10 @@ fn words(file: &Path, outcome: ImportOutcome) -> String {
     )
 }
 
-fn view(file: &Path, options: &ImportOptions, outcome: ImportOutcome) -> ImportView {
+fn view(file: &Path, options: &ImportOptions, outcome: ImportOutcome, dry_run: bool) -> ImportView {
     ImportView {
         path: file.to_owned(),
-        dry_run: true,
+        dry_run,
         finished: outcome.finished,
         rows: outcome.counts.rows,
         imported: outcome.counts.imported,
@@ -154,6 +280,18 @@ fn view(file: &Path, options: &ImportOptions, outcome: ImportOutcome) -> ImportV
 struct Told<'a> {
     sink: &'a dyn EventSink,
     refused: u64,
+}
+
+impl Told<'_> {
+    /// Says how many were not told one by one.
+    fn rest(&self) {
+        if self.refused > REFUSED_TOLD_MAX {
+            self.sink.emit(Event::Warning {
+                message: format!("{} more rows were refused", self.refused - REFUSED_TOLD_MAX),
+                next: "Have all of them written to a file: --report FILE.".to_owned(),
+            });
+        }
+    }
 }
 
 impl ImportObserver for Told<'_> {

@@ -13,7 +13,7 @@ use super::arguments::{
 use super::audit::AuditAction;
 use super::audit_arguments::{AuditCommand, KeyCommand, KeyMake, TokenArguments};
 use super::export::lower as export;
-use super::fleet::FleetRequest;
+use super::fleet::{self, DryRun};
 use super::log_key::NewKey;
 use super::product_arguments::ProductAdd;
 use super::witness::WitnessRequest;
@@ -43,7 +43,7 @@ pub(super) enum Action {
     /// A new station in the place of this one.
     Replace(ReplaceOptions),
     /// On a fleet's file.
-    Fleet(FleetRequest),
+    Fleet(DryRun),
     /// On a witness's store.
     Witness(WitnessRequest),
     /// A completion script.
@@ -84,7 +84,7 @@ pub(super) fn lower(command: Command, home: Option<PathBuf>) -> Result<Action, C
             audit_token: token_options(token)?,
         }),
         Command::Doctor => Action::Doctor,
-        Command::Registry(command) => Action::Fleet(command.into()),
+        Command::Registry(command) => fleet::lower(command)?,
         Command::Witness(command) => Action::Witness(witness(command)),
         Command::Completions { shell } => Action::Completions(shell),
         Command::Man => Action::Man,
@@ -93,7 +93,7 @@ pub(super) fn lower(command: Command, home: Option<PathBuf>) -> Result<Action, C
         Command::Unit(command) => Action::Request(unit(command)?),
         Command::Pin(PinCommand::Show { unit }) => Action::Request(Request::PinShow { unit }),
         Command::Audit(command) => audit(command)?,
-        Command::Station(command) => Action::Replace(replace(command)?),
+        Command::Station(command) => station(command)?,
         Command::Provision {
             order,
             slots,
@@ -150,24 +150,50 @@ fn audit(command: AuditCommand) -> Result<Action, CommandError> {
     }))
 }
 
-fn replace(command: StationCommand) -> Result<ReplaceOptions, CommandError> {
-    let StationCommand::Replace {
-        to,
-        name,
-        reason,
-        token,
-        permit,
-    } = command;
-    super::act::require(
-        &permit,
-        Permit::ReplaceStation,
-        "the old home is read-only for ever afterwards",
-    )?;
-    Ok(ReplaceOptions {
-        new_home: to,
-        name,
-        reason: checked_reason(&reason)?,
-        audit_token: token_options(token)?,
+fn station(command: StationCommand) -> Result<Action, CommandError> {
+    Ok(match command {
+        StationCommand::Enroll {
+            station,
+            name,
+            certificate,
+        } => Action::Request(Request::StationEnroll {
+            station,
+            name: name.into(),
+            certificate: certificate
+                .map(|path| super::station::certificate_digest(&path))
+                .transpose()?,
+        }),
+        StationCommand::List => Action::Request(Request::StationList),
+        StationCommand::Retire {
+            station,
+            successor,
+            reason,
+            permit,
+        } => Action::Request(Request::StationRetire {
+            station,
+            successor,
+            reason,
+            permit,
+        }),
+        StationCommand::Replace {
+            to,
+            name,
+            reason,
+            token,
+            permit,
+        } => {
+            super::act::require(
+                &permit,
+                Permit::ReplaceStation,
+                "the old home is read-only for ever afterwards",
+            )?;
+            Action::Replace(ReplaceOptions {
+                new_home: to,
+                name,
+                reason: checked_reason(&reason)?,
+                audit_token: token_options(token)?,
+            })
+        }
     })
 }
 

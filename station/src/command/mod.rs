@@ -16,6 +16,7 @@ mod export_arguments;
 mod feasible;
 mod fleet;
 mod fleet_arguments;
+mod fleet_sink;
 mod log;
 mod log_key;
 mod lower;
@@ -27,6 +28,7 @@ mod request;
 mod run;
 mod ship;
 mod signal;
+mod station;
 mod witness;
 mod witness_arguments;
 
@@ -36,6 +38,7 @@ pub use error::CommandError;
 pub use feasible::InfeasibleProduct;
 pub use log::start as start_log;
 pub use request::{
-    DemoRequest, DemoUnit, ExportRequest, Permit, ProductDraft, ProvisionRequest, Request,
+    DemoRequest, DemoUnit, ExportRequest, FleetExportRequest, ImportRequest, Permit, ProductDraft,
+    ProvisionRequest, Request,
 };
 pub use run::run;

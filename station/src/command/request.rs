@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::Name;
 use crate::cloud_key::{CloudAddress, CloudKey};
 use crate::export::{Filter, Format, Rows};
+use crate::fleet::{FleetFormat, KeyForm};
 use crate::operator::Permission;
 use crate::record::{
-    AlgorithmName, KeyPolicyName, LockPolicyName, OrderState, PlatformName, UnitState,
+    AlgorithmName, KeyPolicyName, LockPolicyName, OrderState, PlatformName, StationId, UnitState,
     WhenRegistryUnreachable,
 };
 use crate::seal::Recipient;
@@ -110,6 +111,32 @@ pub enum Request {
         /// The permissions given on the command line.
         permit: Vec<Permit>,
     },
+    /// `station enroll`: a station may enter pins.
+    StationEnroll {
+        /// Its id.
+        station: StationId,
+        /// Its name.
+        name: String,
+        /// SHA-256 of its certificate.
+        certificate: Option<[u8; 32]>,
+    },
+    /// `station list`
+    StationList,
+    /// `station retire`: a station enters nothing more.
+    StationRetire {
+        /// Its id.
+        station: StationId,
+        /// Who takes its place.
+        successor: Option<StationId>,
+        /// Why.
+        reason: String,
+        /// The permissions given on the command line.
+        permit: Vec<Permit>,
+    },
+    /// `registry import`: devices that exist already.
+    RegistryImport(Box<ImportRequest>),
+    /// `registry export`
+    RegistryExport(Box<FleetExportRequest>),
     /// `pin show`
     PinShow {
         /// Device id, serial or key fingerprint.
@@ -148,6 +175,7 @@ impl Request {
             | Self::UnitList { .. }
             | Self::UnitShow { .. }
             | Self::PinShow { .. }
+            | Self::StationList
             | Self::AuditKeyList => None,
             Self::ProductAdd(_) | Self::ProductRetire { .. } => Some(Permission::ManageProducts),
             Self::OrderAdd { .. } | Self::OrderShip { .. } | Self::OrderClose { .. } => {
@@ -157,7 +185,11 @@ impl Request {
             Self::UnitRelease { .. } | Self::UnitScrap { .. } | Self::UnitRework { .. } => {
                 Some(Permission::DecideUnits)
             }
-            Self::AuditExport(_) => Some(Permission::Export),
+            Self::AuditExport(_) | Self::RegistryExport(_) => Some(Permission::Export),
+            Self::StationEnroll { .. } | Self::StationRetire { .. } => {
+                Some(Permission::ManageStations)
+            }
+            Self::RegistryImport(_) => Some(Permission::ImportFleets),
             Self::AuditKeyAdd { .. } | Self::AuditKeyRetire { .. } => {
                 Some(Permission::ManageLogKeys)
             }
@@ -177,6 +209,8 @@ pub enum Permit {
     ReplaceStation,
     /// Retire a key of the audit log: it never signs again.
     RetireKey,
+    /// Retire a station: the registry takes nothing more from it.
+    RetireStation,
 }
 
 /// A product to be added.
@@ -245,6 +279,38 @@ pub struct ExportRequest {
     pub seal_to: Option<Recipient>,
 }
 
+/// An import of devices that exist already.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportRequest {
+    /// The file, an absolute path.
+    pub file: PathBuf,
+    /// The format; `None` to see it from the file.
+    pub format: Option<FleetFormat>,
+    /// The product of rows that name none.
+    pub product: Option<Name>,
+    /// A new file for the refused rows, an absolute path.
+    pub report: Option<PathBuf>,
+    /// A file for how far the import is, an absolute path.
+    pub state: Option<PathBuf>,
+    /// Go on from that state.
+    pub resume: bool,
+}
+
+/// An export of the registry's keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FleetExportRequest {
+    /// The file to make, an absolute path.
+    pub out: PathBuf,
+    /// The format.
+    pub format: FleetFormat,
+    /// How keys are written.
+    pub keys: KeyForm,
+    /// Only devices that were imported as this product.
+    pub product: Option<Name>,
+    /// Keys that are not in force, too.
+    pub all: bool,
+}
+
 /// Which emulated units a demonstration uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum DemoUnit {
@@ -290,6 +356,11 @@ impl Request {
             Self::UnitRelease { .. } => "unit-release",
             Self::UnitScrap { .. } => "unit-scrap",
             Self::UnitRework { .. } => "unit-rework",
+            Self::StationEnroll { .. } => "station-enroll",
+            Self::StationList => "station-list",
+            Self::StationRetire { .. } => "station-retire",
+            Self::RegistryImport(_) => "registry-import",
+            Self::RegistryExport(_) => "registry-export",
             Self::PinShow { .. } => "pin-show",
             Self::AuditExport(_) => "audit-export",
             Self::AuditKeyList => "audit-key-list",
@@ -307,6 +378,7 @@ impl Request {
                 | Self::OrderList { .. }
                 | Self::OrderShip { .. }
                 | Self::UnitList { .. }
+                | Self::StationList
                 | Self::AuditKeyList
         )
     }

@@ -9,7 +9,7 @@ use super::{
 use crate::clock::text as time;
 use crate::home::LogKeyConfig;
 use crate::record::StepPhase;
-use crate::registry::PinEvent;
+use crate::registry::{EnrolledStation, PinEvent};
 
 /// What was answered so far.
 pub(super) struct Answer {
@@ -21,6 +21,7 @@ pub(super) struct Answer {
     documents: Vec<String>,
     witnesses: Vec<WitnessView>,
     log_keys: Vec<LogKeyView>,
+    stations: Vec<EnrolledStation>,
 }
 
 impl Answer {
@@ -35,6 +36,7 @@ impl Answer {
             documents: Vec::new(),
             witnesses: Vec::new(),
             log_keys: Vec::new(),
+            stations: Vec::new(),
         }
     }
 
@@ -49,6 +51,7 @@ impl Answer {
             Event::Document { text } => self.documents.push(text),
             Event::Witness(witness) => self.witnesses.push(*witness),
             Event::LogKey(key) => self.log_keys.push(*key),
+            Event::Station(station) => self.stations.push(*station),
             _ => {}
         }
     }
@@ -105,6 +108,10 @@ impl Answer {
                 ],
                 &rows,
             );
+        }
+        if !self.stations.is_empty() {
+            let rows: Vec<_> = self.stations.iter().map(station_row).collect();
+            text += &table(&["name", "id", "signs in as", "enrolled", "state"], &rows);
         }
         if !self.shipments.is_empty() {
             let rows: Vec<_> = self.shipments.iter().map(shipment_row).collect();
@@ -306,6 +313,23 @@ fn log_key_row(key: &LogKeyView) -> Vec<String> {
             None => "not in the configuration".to_owned(),
         },
         key.key.clone(),
+    ]
+}
+
+fn station_row(station: &EnrolledStation) -> Vec<String> {
+    let state = match (station.retired_at_ms, &station.retired_for) {
+        (None, _) => "enrolled".to_owned(),
+        (Some(at_ms), why) => {
+            let why = why.as_deref().unwrap_or_default();
+            format!("retired {}: {why}", time(at_ms))
+        }
+    };
+    vec![
+        station.name.clone(),
+        station.id.to_string(),
+        station.login.clone(),
+        time(station.enrolled_at_ms),
+        state,
     ]
 }
 

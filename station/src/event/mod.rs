@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::exit::ExitCode;
 use crate::fleet::RefusedRow;
 use crate::record::{DeviceIdText, Failure, OrderId, RunId, Step, UnitState};
+use crate::registry::EnrolledStation;
 
 pub use human::{AnswerStyle, HumanSink, Terminal};
 pub use json::JsonSink;
@@ -79,6 +80,8 @@ pub enum Event {
     Verdict(Box<VerdictView>),
     /// A witness that was asked for.
     Witness(Box<WitnessView>),
+    /// A station of the registry that was asked for.
+    Station(Box<EnrolledStation>),
     /// A key of the audit log that was asked for.
     LogKey(Box<LogKeyView>),
     /// One of the doctor's checks.

@@ -193,7 +193,8 @@ fn check_file(directory: &Path, expected: &ManifestFile) -> Result<(), VerifyErr
     Ok(())
 }
 
-fn measure(path: &Path) -> io::Result<([u8; 32], u64)> {
+/// SHA-256 of a file, and its length in bytes.
+pub(crate) fn measure(path: &Path) -> io::Result<([u8; 32], u64)> {
     let mut file = File::open(path)?;
     let mut hash = Sha256::new();
     let mut piece = vec![0; PIECE_LENGTH];

@@ -9,7 +9,7 @@ use std::pin::pin;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::{Stream, StreamExt as _};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use x509_cert::der::pem::{self, LineEnding};
 
 use super::error::FleetError;
@@ -18,7 +18,8 @@ use super::reader::FleetFormat;
 use crate::record::{AlgorithmName, DeviceIdText};
 
 /// How a public key is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum KeyForm {
     /// SPKI DER in base64: one line.
     #[default]

@@ -26,6 +26,10 @@ pub(super) fn apply(view: &mut View<'_>, change: &Change) -> Result<(), JournalE
         | Change::ClockStepped { .. }
         | Change::SignInRefused { .. }
         | Change::Exported { .. }
+        | Change::FleetImportBegun { .. }
+        | Change::FleetImportEnded { .. }
+        | Change::StationEnrolled { .. }
+        | Change::StationRetired { .. }
         | Change::StationReplaced { .. } => Ok(()),
         // Whoever conducted these runs is gone, or was told that he can't go on.
         Change::Started { .. } | Change::SigningResumed { .. } => {

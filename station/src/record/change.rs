@@ -229,6 +229,48 @@ pub enum Change {
         /// Who asked.
         operator: String,
     },
+    /// Devices that exist already are about to be taken into the registry from a file.
+    FleetImportBegun {
+        /// The import: its rows in the registry carry it.
+        import: RunId,
+        /// Who imports.
+        operator: String,
+    },
+    /// An import ended.
+    FleetImportEnded {
+        /// The import.
+        import: RunId,
+        /// Rows that were read.
+        rows: u64,
+        /// Of these, new in the registry.
+        imported: u64,
+        /// Of these, refused.
+        refused: u64,
+        /// Every row was read.
+        finished: bool,
+    },
+    /// A station is about to be enrolled in the registry.
+    StationEnrolled {
+        /// The station.
+        station: StationId,
+        /// Its name.
+        name: String,
+        /// SHA-256 of the certificate that it shows to the registry, in hexadecimal.
+        certificate: Option<String>,
+        /// Who enrolled it.
+        operator: String,
+    },
+    /// A station is about to be retired in the registry.
+    StationRetired {
+        /// The station.
+        station: StationId,
+        /// Who takes its place.
+        successor: Option<StationId>,
+        /// Who retired it.
+        operator: String,
+        /// Why.
+        reason: String,
+    },
     /// This station takes the place of one whose log can't be continued.
     StationReplaced {
         /// The station that it replaces.
@@ -274,6 +316,10 @@ impl Change {
             Self::LogKeyRetired { .. } => "log-key-retired",
             Self::SigningResumed { .. } => "signing-resumed",
             Self::Exported { .. } => "exported",
+            Self::FleetImportBegun { .. } => "fleet-import-begun",
+            Self::FleetImportEnded { .. } => "fleet-import-ended",
+            Self::StationEnrolled { .. } => "station-enrolled",
+            Self::StationRetired { .. } => "station-retired",
             Self::StationReplaced { .. } => "station-replaced",
         }
     }

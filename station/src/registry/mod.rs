@@ -20,6 +20,7 @@ mod constraint;
 mod decide;
 mod error;
 mod key;
+mod keys_page;
 mod known;
 mod log;
 mod log_decide;
@@ -41,6 +42,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use address::{RegistryAddress, RegistryFiles};
 pub use error::RegistryError;
+pub use keys_page::{KeyPlace, ListedKey};
 pub use log::{CheckpointReceipt, EnteredCheckpoint, LogAlarm, LogAlarmKind, LogCheckpoint};
 pub use model::{
     AlarmKind, AlarmSide, ImportRow, ImportTerms, PinEvent, PinEventKind, RegistryAlarm, Revocation,

@@ -15,7 +15,7 @@ const ROWS_MAX: i64 = 1_000;
 
 const DOING: &str = "reading pins";
 
-const PIN_COLUMNS: &str = "fingerprint, device_id, generation, turn, algorithm, public_key, product, station, claimed_at_ms, state, weak, \
+pub(super) const PIN_COLUMNS: &str = "fingerprint, device_id, generation, turn, algorithm, public_key, product, product_name, station, claimed_at_ms, state, weak, \
      pinned_at_ms, pinned_by, revoked_by, revoked_for, revoked_at_ms";
 
 static PINS_BY_DEVICE: Lookup = Lookup {
@@ -33,18 +33,19 @@ static PINS_BY_FINGERPRINT: Lookup = Lookup {
 };
 
 /// A key beside what became of it.
-struct PinRow {
-    pin: Pin,
-    generation: i64,
-    turn: i64,
+pub(super) struct PinRow {
+    pub(super) pin: Pin,
+    pub(super) product_name: Option<String>,
+    pub(super) generation: i64,
+    pub(super) turn: i64,
     pinned_by: Option<StationId>,
-    revoked: Option<Revoked>,
+    pub(super) revoked: Option<Revoked>,
 }
 
-struct Revoked {
+pub(super) struct Revoked {
     operator: String,
     reason: String,
-    at_ms: u64,
+    pub(super) at_ms: u64,
 }
 
 impl FromRow<'_, AnyRow> for PinRow {
@@ -82,6 +83,7 @@ impl FromRow<'_, AnyRow> for PinRow {
         };
         Ok(Self {
             pin,
+            product_name: row.try_get("product_name")?,
             generation: row.try_get("generation")?,
             turn: row.try_get("turn")?,
             pinned_by: optional_id("pinned_by")?.map(StationId::from_bytes),

@@ -1,0 +1,103 @@
+//! `keyline station enroll|list|retire`: the stations that may enter pins.
+
+use std::path::Path;
+
+use x509_cert::Certificate;
+use x509_cert::der::{DecodePem as _, Encode as _};
+
+use super::act::{self, Act};
+use super::{CommandError, Permit, lower};
+use crate::app::App;
+use crate::event::{Event, EventSink};
+use crate::record::{Change, StationId};
+use crate::registry::{NewStation, Retirement};
+
+/// SHA-256 of a certificate file's DER.
+pub(super) fn certificate_digest(path: &Path) -> Result<[u8; 32], CommandError> {
+    let input = |source| CommandError::Input {
+        path: path.to_owned(),
+        source,
+    };
+    let text = std::fs::read(path).map_err(input)?;
+    let der = Certificate::from_pem(&text).and_then(|certificate| certificate.to_der());
+    der.map(|der| keyline_protocol::identity::fingerprint(&der))
+        .map_err(|error| CommandError::Usage {
+            message: format!(
+                "expected a certificate in PEM in {}, got something else: {error}",
+                path.display()
+            ),
+        })
+}
+
+/// Lists the stations.
+pub(super) async fn list(app: &App, sink: &dyn EventSink) -> Result<(), CommandError> {
+    for station in app.registry().await?.stations().await? {
+        sink.emit(Event::Station(Box::new(station)));
+    }
+    Ok(())
+}
+
+impl Act<'_> {
+    pub(super) async fn enroll_station(
+        &self,
+        station: StationId,
+        name: String,
+        certificate: Option<[u8; 32]>,
+    ) -> Result<(), CommandError> {
+        let registry = self.app.registry().await?;
+        registry.ping().await?;
+        let change = Change::StationEnrolled {
+            station,
+            name: name.clone(),
+            certificate: certificate.map(hex::encode),
+            operator: self.operator(),
+        };
+        self.app.journal().commit(vec![change]).await?;
+        let new = NewStation {
+            id: station,
+            name: name.clone(),
+            certificate,
+            operator: self.operator(),
+        };
+        let login = registry.enrol_station(&new).await?;
+        self.say(format!(
+            "Enrolled {name}. It signs in to the database as {login}: that is the common name of its certificate, and the role in its registry.url."
+        ));
+        Ok(())
+    }
+
+    pub(super) async fn retire_station(
+        &self,
+        station: StationId,
+        successor: Option<StationId>,
+        reason: &str,
+        permit: &[Permit],
+    ) -> Result<(), CommandError> {
+        let reason = lower::checked_reason(reason)?;
+        act::require(
+            permit,
+            Permit::RetireStation,
+            "the registry takes nothing more from the station, for ever",
+        )?;
+        let registry = self.app.registry().await?;
+        registry.ping().await?;
+        let change = Change::StationRetired {
+            station,
+            successor,
+            operator: self.operator(),
+            reason: reason.clone(),
+        };
+        self.app.journal().commit(vec![change]).await?;
+        let retirement = Retirement {
+            id: station,
+            successor,
+            operator: self.operator(),
+            reason,
+        };
+        registry.retire_station(&retirement).await?;
+        self.say(format!(
+            "Retired station {station}. What it has pinned stays pinned; revoke what you don't trust."
+        ));
+        Ok(())
+    }
+}
