@@ -18,6 +18,8 @@ pub enum Role {
     Technician,
     /// And decides over units and orders.
     Supervisor,
+    /// Revokes and rotates pins, together with a second person: nothing else.
+    KeyAdministrator,
     /// Everything.
     Administrator,
     /// Reads everything and takes it away; changes nothing else.
@@ -26,9 +28,10 @@ pub enum Role {
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Technician,
         Self::Supervisor,
+        Self::KeyAdministrator,
         Self::Administrator,
         Self::Auditor,
     ];
@@ -39,6 +42,7 @@ impl Role {
         match self {
             Self::Technician => "technician",
             Self::Supervisor => "supervisor",
+            Self::KeyAdministrator => "key-administrator",
             Self::Administrator => "administrator",
             Self::Auditor => "auditor",
         }
@@ -62,6 +66,7 @@ impl Role {
                     | Permission::DecideUnits
                     | Permission::Export
             ),
+            Self::KeyAdministrator => matches!(permission, Permission::ManagePins),
             Self::Administrator => true,
             Self::Auditor => matches!(permission, Permission::Export),
         }
@@ -85,11 +90,15 @@ pub enum Permission {
     ReplaceStation,
     /// Add and retire the audit log's keys: whom auditors will trust.
     ManageLogKeys,
+    /// Revoke and rotate pins: which keys the cloud trusts.
+    ManagePins,
+    /// Install signed rosters and enrolments, and replace the root: who may say yes.
+    ManageAuthority,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Provision,
         Self::ManageOrders,
         Self::DecideUnits,
@@ -97,6 +106,8 @@ impl Permission {
         Self::Export,
         Self::ReplaceStation,
         Self::ManageLogKeys,
+        Self::ManagePins,
+        Self::ManageAuthority,
     ];
 
     /// What it allows, as the end of "may not …".
@@ -110,6 +121,8 @@ impl Permission {
             Self::Export => "export data",
             Self::ReplaceStation => "replace this station",
             Self::ManageLogKeys => "add or retire the audit log's keys",
+            Self::ManagePins => "revoke or rotate pins",
+            Self::ManageAuthority => "change who may say yes",
         }
     }
 }

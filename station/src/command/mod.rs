@@ -17,7 +17,6 @@ mod feasible;
 mod log;
 mod log_key;
 mod lower;
-mod name;
 mod output;
 mod product_arguments;
 mod provision;
@@ -30,10 +29,10 @@ mod witness;
 mod witness_arguments;
 
 pub use crate::error_text::chain;
+pub use crate::record::{Name, NameError};
 pub use error::CommandError;
 pub use feasible::InfeasibleProduct;
 pub use log::start as start_log;
-pub use name::{Name, NameError};
 pub use request::{
     DemoRequest, DemoUnit, ExportRequest, Permit, ProductDraft, ProvisionRequest, Request,
 };

@@ -5,12 +5,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::name::Name;
 use crate::cloud_key::{CloudAddress, CloudKey};
 use crate::export::{Filter, Format, Rows};
 use crate::operator::Permission;
 use crate::record::{
-    AlgorithmName, KeyPolicyName, LockPolicyName, OrderState, PlatformName, UnitState,
+    AlgorithmName, KeyPolicyName, LockPolicyName, Name, OrderState, PlatformName, UnitState,
     WhenRegistryUnreachable,
 };
 use crate::seal::Recipient;

@@ -7,6 +7,7 @@ mod claim;
 mod evidence;
 mod failure;
 mod id;
+mod name;
 mod order;
 mod product;
 mod proof_transcript;
@@ -20,6 +21,7 @@ pub use evidence::{
 };
 pub use failure::{Disposition, Failure, FailureCode};
 pub use id::{OrderId, ProductId, RunId, StationId};
+pub use name::{Name, NameError};
 pub use order::{Order, OrderState};
 pub use product::{Product, WhenRegistryUnreachable};
 pub use proof_transcript::parse_proof_transcript;
