@@ -48,7 +48,7 @@ pub enum AppError {
     #[error("the log can't go on")]
     Cosign(#[from] CosignError),
     /// What was signed does not count.
-    #[error("this station's authority does not allow it")]
+    #[error("the authority refuses")]
     Authority(#[from] AuthorityError),
     /// The pinned root policy is not at hand.
     #[error("expected the pinned root policy in {}, got {got}", .path.display())]
@@ -160,7 +160,7 @@ impl AppError {
 }
 
 /// A file that is none, or that was named by mistake, is wrong usage; one that does not count is not allowed.
-pub(crate) const fn authority_exit_code(error: &AuthorityError) -> ExitCode {
+const fn authority_exit_code(error: &AuthorityError) -> ExitCode {
     match error {
         AuthorityError::Line { .. }
         | AuthorityError::OtherText { .. }

@@ -31,7 +31,6 @@ use refusals::Refusals;
 
 pub use authority::{DEMO_KEY_FILE, bundle_accepted, root_policy};
 pub use error::AppError;
-pub(crate) use error::authority_exit_code;
 pub use init::{Created, InitOptions, init};
 pub use log_keys::{ConfiguredKey, TokenOptions, open_signer, open_signers};
 pub use replace::{ReplaceOptions, replace};

@@ -22,6 +22,18 @@ pub enum Request {
     Ping,
     /// `product add`
     ProductAdd(Box<ProductDraft>),
+    /// `product add --bundle`
+    ProductAddBundle(Box<ProductBundleRequest>),
+    /// `authority install`
+    AuthorityInstall {
+        /// A signed roster or enrolment.
+        note: String,
+    },
+    /// `authority replace-root`
+    AuthorityReplaceRoot {
+        /// A signed root policy.
+        note: String,
+    },
     /// `product list`
     ProductList {
         /// Retired ones too.
@@ -148,7 +160,12 @@ impl Request {
             | Self::UnitShow { .. }
             | Self::PinShow { .. }
             | Self::AuditKeyList => None,
-            Self::ProductAdd(_) | Self::ProductRetire { .. } => Some(Permission::ManageProducts),
+            Self::ProductAdd(_) | Self::ProductAddBundle(_) | Self::ProductRetire { .. } => {
+                Some(Permission::ManageProducts)
+            }
+            Self::AuthorityInstall { .. } | Self::AuthorityReplaceRoot { .. } => {
+                Some(Permission::ManageAuthority)
+            }
             Self::OrderAdd { .. } | Self::OrderShip { .. } | Self::OrderClose { .. } => {
                 Some(Permission::ManageOrders)
             }
@@ -206,6 +223,16 @@ pub struct ProductDraft {
     pub when_registry_unreachable: WhenRegistryUnreachable,
     /// What a serial number looks like.
     pub serial_format: Option<String>,
+}
+
+/// A signed product.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProductBundleRequest {
+    /// The signed bundle.
+    pub bundle: String,
+    /// The file with the network credentials, an absolute path.
+    pub credentials_file: Option<PathBuf>,
 }
 
 /// Units to be provisioned.
@@ -275,6 +302,9 @@ impl Request {
         match self {
             Self::Ping => "ping",
             Self::ProductAdd(_) => "product-add",
+            Self::ProductAddBundle(_) => "product-add-bundle",
+            Self::AuthorityInstall { .. } => "authority-install",
+            Self::AuthorityReplaceRoot { .. } => "authority-replace-root",
             Self::ProductList { .. } => "product-list",
             Self::ProductShow { .. } => "product-show",
             Self::ProductRetire { .. } => "product-retire",

@@ -4,6 +4,7 @@
 //! An [`EventSink`] takes them in. The last event of every command is a [`Summary`].
 
 mod answer;
+mod authority;
 mod human;
 mod json;
 mod progress;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::exit::ExitCode;
 use crate::record::{DeviceIdText, Failure, OrderId, RunId, Step, UnitState};
 
+pub use authority::AuthorityView;
 pub use human::{AnswerStyle, HumanSink, Terminal};
 pub use json::JsonSink;
 pub use view::{
@@ -76,6 +78,8 @@ pub enum Event {
     Witness(Box<WitnessView>),
     /// A key of the audit log that was asked for.
     LogKey(Box<LogKeyView>),
+    /// A root policy, a bundle or an act.
+    Authority(Box<AuthorityView>),
     /// One of the doctor's checks.
     Check(CheckResult),
     /// The command could not do what it was asked.
