@@ -88,8 +88,8 @@ fn a_new_root_needs_enough_keys_of_the_old_one_and_of_its_own() {
     assert_eq!(RootPolicy::parse(&text).unwrap(), new);
 
     let verify = |people: &[&Person]| old.policy.verify_successor(&signed(&text, people));
-    assert_eq!(verify(&[first, second, fourth]).unwrap(), new);
-    assert_eq!(verify(&[second, third, fourth, fifth]).unwrap(), new);
+    assert_eq!(verify(&[first, second, &fourth]).unwrap(), new);
+    assert_eq!(verify(&[second, third, &fourth, &fifth]).unwrap(), new);
     // One of the old ones; two of the old ones, but one of the new ones.
     for people in [&[first, &fourth, &fifth][..], &[second, third, &fourth]] {
         let refusal = verify(people).unwrap_err();
