@@ -13,10 +13,12 @@ use crate::signature;
 pub struct ActRequest {
     act: Act,
     requester: String,
+    approver: Option<String>,
 }
 
 impl ActRequest {
-    /// Reads an act and who asked for it: the first line by a member of the roster whose role allows the act.
+    /// Reads an act and who asked for it: the first line by a member of the roster whose role allows the act. Whether the new key of a
+    /// rotation agrees is for [`ApprovedAct::verify`].
     ///
     /// # Errors
     /// [`AuthorityError`] where it is none, not in force, of another root, or nobody who may has signed it.
@@ -29,6 +31,7 @@ impl ActRequest {
         match signers.first() {
             Some(requester) => Ok(Self {
                 requester: requester.operator.clone(),
+                approver: two(&signers).ok().map(|(_, other)| other.operator.clone()),
                 act,
             }),
             None => Err(AuthorityError::NotTwo {
@@ -48,6 +51,12 @@ impl ActRequest {
     #[must_use]
     pub fn requester(&self) -> &str {
         &self.requester
+    }
+
+    /// Who approved it since, another operator's id.
+    #[must_use]
+    pub fn approver(&self) -> Option<&str> {
+        self.approver.as_deref()
     }
 }
 

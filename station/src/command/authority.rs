@@ -219,9 +219,7 @@ fn verify(
             })?;
             let roster = accepted_roster(roster, &policy, now_ms)?;
             if act.terms().kind.gives_key() {
-                // The new key's signature is not in this file: whoever rotates the pin checks it.
-                let request = ActRequest::verify(&content, &roster, now_ms)?;
-                vec![request.requester().to_owned()]
+                rotation(&content, &roster, now_ms, sink)?
             } else {
                 let approved = ApprovedAct::verify(&content, &roster, None, now_ms)?;
                 vec![
@@ -240,6 +238,29 @@ fn verify(
     });
     sink.emit(view(file, &document, Some(signed_by)));
     Ok(())
+}
+
+/// The two who want a rotation. The new key's signature is not in this file.
+fn rotation(
+    content: &str,
+    roster: &AcceptedBundle,
+    now_ms: u64,
+    sink: &dyn EventSink,
+) -> Result<Vec<String>, CommandError> {
+    let request = ActRequest::verify(content, roster, now_ms)?;
+    let requester = request.requester().to_owned();
+    let Some(approver) = request.approver() else {
+        return Err(AuthorityError::NotTwo {
+            got: 1,
+            signed: vec![requester],
+        }
+        .into());
+    };
+    sink.emit(Event::Notice {
+        message: "Two people signed it; whether the new key's holder did is checked when the pin is rotated."
+            .to_owned(),
+    });
+    Ok(vec![requester, approver.to_owned()])
 }
 
 fn accepted_roster(

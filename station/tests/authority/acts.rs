@@ -75,7 +75,11 @@ fn two_who_may_are_enough_and_their_order_says_who_asked() {
     let act = site.approve(&text, &[2, 3, 0]).unwrap();
     assert_eq!((act.requester(), act.approver()), (id(2), id(0)));
     let request = ActRequest::verify(&signed(&text, &[&site.people[0]]), &site.roster, NOW_MS);
-    assert_eq!(request.unwrap().requester(), id(0));
+    let request = request.unwrap();
+    assert_eq!((request.requester(), request.approver()), (id(0), None));
+    let both = signed(&text, &[&site.people[0], &site.people[1]]);
+    let request = ActRequest::verify(&both, &site.roster, NOW_MS).unwrap();
+    assert_eq!(request.approver(), Some(id(1)));
     assert_ne!(site.revocation(), text, "each has a nonce of its own");
 }
 
