@@ -82,10 +82,9 @@ impl AppError {
             | Self::KeyPool(_)
             | Self::Root { .. } => ExitCode::NotReady,
             Self::Authority(error) => authority_exit_code(error),
-            Self::BundleWanted { .. } => ExitCode::NotAllowed,
             Self::Journal(error) if error.is_refusal() => ExitCode::Usage,
             Self::AuditKey { .. } | Self::Journal(_) | Self::Cosign(_) => ExitCode::AuditRefused,
-            Self::Operator(_) => ExitCode::NotAllowed,
+            Self::Operator(_) | Self::BundleWanted { .. } => ExitCode::NotAllowed,
         }
     }
 

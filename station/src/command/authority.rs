@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use super::authority_arguments::FilesCommand;
 use super::execute::elapsed_ms;
 use super::{CommandError, Name, authority_bundle};
 use crate::audit::{CheckpointSigner, CheckpointSigners, FileSigner, VerifierKey};
@@ -17,76 +18,18 @@ use crate::exit::ExitCode;
 use crate::home::write_private;
 use crate::operator::new_operator_id;
 
-/// What is wanted.
-pub(super) enum AuthorityAction {
-    /// A key pair.
-    Key {
-        /// Its name; `None` for a new operator id.
-        name: Option<Name>,
-        /// Where.
-        out: PathBuf,
-    },
-    /// A root policy.
-    Policy {
-        /// Its name.
-        name: Name,
-        /// How many must sign.
-        threshold: usize,
-        /// The verifier keys.
-        keys: Vec<String>,
-        /// A demonstration's.
-        demo: bool,
-        /// What it replaces.
-        previous: Option<PathBuf>,
-        /// Where.
-        out: PathBuf,
-    },
-    /// What files say.
-    Show {
-        /// The files.
-        files: Vec<PathBuf>,
-    },
-    /// A bundle.
-    Bundle(Box<super::authority_arguments::BundleCommand>),
-    /// A signature more.
-    Sign {
-        /// The file.
-        file: PathBuf,
-        /// The key's file.
-        key: PathBuf,
-    },
-    /// Two copies in one.
-    Merge {
-        /// One.
-        first: PathBuf,
-        /// The other.
-        second: PathBuf,
-        /// Where.
-        out: PathBuf,
-    },
-    /// Whether a file counts.
-    Verify {
-        /// The file.
-        file: PathBuf,
-        /// The root policy.
-        policy: PathBuf,
-        /// The roster, for an act.
-        roster: Option<PathBuf>,
-    },
-}
-
 /// The longest file that is read, in bytes: a note with as many signatures as it may have.
 const FILE_LENGTH_MAX: u64 = 131_072;
 
 /// Does what is wanted.
 pub(super) async fn run(
-    action: AuthorityAction,
+    command: FilesCommand,
     sink: &dyn EventSink,
 ) -> Result<Summary, CommandError> {
     let begun = Instant::now();
-    match action {
-        AuthorityAction::Key { name, out } => key(name, &out, sink)?,
-        AuthorityAction::Policy {
+    match command {
+        FilesCommand::Key { name, out } => key(name, &out, sink)?,
+        FilesCommand::Policy {
             name,
             threshold,
             keys,
@@ -104,20 +47,20 @@ pub(super) async fn run(
             }?;
             write_text(&out, &policy.to_text(), sink)?;
         }
-        AuthorityAction::Show { files } => {
+        FilesCommand::Show { files } => {
             for file in files {
                 let document = read_document(&file)?;
                 sink.emit(view(&file, &document, None));
             }
         }
-        AuthorityAction::Bundle(typed) => authority_bundle::make(*typed, sink)?,
-        AuthorityAction::Sign { file, key } => sign(&file, &key, sink).await?,
-        AuthorityAction::Merge { first, second, out } => {
+        FilesCommand::Bundle(typed) => authority_bundle::make(*typed, sink)?,
+        FilesCommand::Sign { file, key } => sign(&file, &key, sink).await?,
+        FilesCommand::Merge { first, second, out } => {
             let merged = merge(read_document(&first)?, &read_document(&second)?.note)?;
             write_new(&out, &merged.content())?;
             sink.emit(view(&out, &merged, None));
         }
-        AuthorityAction::Verify {
+        FilesCommand::Verify {
             file,
             policy,
             roster,

@@ -16,6 +16,26 @@ use crate::record::{AlgorithmName, KeyPolicyName, LockPolicyName, PlatformName, 
 /// `keyline authority …`
 #[derive(Debug, Subcommand)]
 pub(super) enum AuthorityCommand {
+    /// What works on files alone
+    #[command(flatten)]
+    Files(FilesCommand),
+    /// Install a signed roster or station enrolment in this home
+    #[command(after_help = "EXAMPLE\n    keyline authority install acme-2.bundle")]
+    Install {
+        /// The signed bundle
+        file: PathBuf,
+    },
+    /// Pin another root policy in this home, which enough keys of the old and the new one signed
+    #[command(after_help = "EXAMPLE\n    keyline authority replace-root root-2.policy")]
+    ReplaceRoot {
+        /// The signed policy
+        file: PathBuf,
+    },
+}
+
+/// What needs no station home.
+#[derive(Debug, Subcommand)]
+pub(super) enum FilesCommand {
     /// Make a key pair that signs: a file for its holder, and FILE.pub to hand out
     #[command(
         long_about = "Makes an Ed25519 key pair: FILE (PKCS #8 PEM, mode 0600) stays with its holder, FILE.pub holds the verifier key NAME+KEYID+KEY. \
@@ -63,7 +83,7 @@ A key for a roster is named by its operator's id; without --name one is made up.
     },
     /// Make a bundle, which then has to be signed
     #[command(subcommand)]
-    Bundle(BundleCommand),
+    Bundle(Box<BundleCommand>),
     /// Sign a file: adds one signature to it
     #[command(
         long_about = "Shows what the file says and adds the key's signature to it. Several people sign one after the other, or each a copy, which \
@@ -103,18 +123,6 @@ A key for a roster is named by its operator's id; without --name one is made up.
         /// The signed roster whose members signed, for an act
         #[arg(long, value_name = "FILE")]
         roster: Option<PathBuf>,
-    },
-    /// Install a signed roster or station enrolment in this home
-    #[command(after_help = "EXAMPLE\n    keyline authority install acme-2.bundle")]
-    Install {
-        /// The signed bundle
-        file: PathBuf,
-    },
-    /// Pin another root policy in this home, which enough keys of the old and the new one signed
-    #[command(after_help = "EXAMPLE\n    keyline authority replace-root root-2.policy")]
-    ReplaceRoot {
-        /// The signed policy
-        file: PathBuf,
     },
 }
 

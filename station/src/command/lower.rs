@@ -12,8 +12,8 @@ use super::arguments::{
 };
 use super::audit::AuditAction;
 use super::audit_arguments::{AuditCommand, KeyCommand, KeyMake, TokenArguments};
-use super::authority::{AuthorityAction, read_policy, read_text};
-use super::authority_arguments::AuthorityCommand;
+use super::authority::{read_policy, read_text};
+use super::authority_arguments::{AuthorityCommand, FilesCommand};
 use super::export::lower as export;
 use super::log_key::NewKey;
 use super::product_arguments::ProductAdd;
@@ -45,7 +45,7 @@ pub(super) enum Action {
     /// An auditor's command.
     Audit(AuditAction),
     /// On files that say who may say yes.
-    Authority(AuthorityAction),
+    Authority(FilesCommand),
     /// A new station in the place of this one.
     Replace(ReplaceOptions),
     /// On a witness's store.
@@ -199,47 +199,15 @@ fn witness(command: WitnessCommand) -> WitnessRequest {
 }
 
 fn authority(command: AuthorityCommand) -> Result<Action, CommandError> {
-    Ok(Action::Authority(match command {
-        AuthorityCommand::Key { name, out } => AuthorityAction::Key { name, out },
-        AuthorityCommand::Policy {
-            name,
-            threshold,
-            keys,
-            demo,
-            previous,
-            out,
-        } => AuthorityAction::Policy {
-            name,
-            threshold,
-            keys,
-            demo,
-            previous,
-            out,
-        },
-        AuthorityCommand::Show { files } => AuthorityAction::Show { files },
-        AuthorityCommand::Bundle(command) => AuthorityAction::Bundle(Box::new(command)),
-        AuthorityCommand::Sign { file, key } => AuthorityAction::Sign { file, key },
-        AuthorityCommand::Merge { first, second, out } => {
-            AuthorityAction::Merge { first, second, out }
-        }
-        AuthorityCommand::Verify {
-            file,
-            policy,
-            roster,
-        } => AuthorityAction::Verify {
-            file,
-            policy,
-            roster,
-        },
-        AuthorityCommand::Install { file } => {
-            let note = read_text(&file)?;
-            return Ok(Action::Request(Request::AuthorityInstall { note }));
-        }
-        AuthorityCommand::ReplaceRoot { file } => {
-            let note = read_text(&file)?;
-            return Ok(Action::Request(Request::AuthorityReplaceRoot { note }));
-        }
-    }))
+    Ok(match command {
+        AuthorityCommand::Files(command) => Action::Authority(command),
+        AuthorityCommand::Install { file } => Action::Request(Request::AuthorityInstall {
+            note: read_text(&file)?,
+        }),
+        AuthorityCommand::ReplaceRoot { file } => Action::Request(Request::AuthorityReplaceRoot {
+            note: read_text(&file)?,
+        }),
+    })
 }
 
 fn key_command(command: KeyCommand) -> Result<Action, CommandError> {

@@ -157,7 +157,7 @@ impl Context {
             }
             Action::Replace(options) => self.replace(options).await,
             Action::Witness(request) => witness::run(request, self.sink.as_ref(), &self.stop).await,
-            Action::Authority(action) => super::authority::run(action, self.sink.as_ref()).await,
+            Action::Authority(command) => super::authority::run(command, self.sink.as_ref()).await,
             Action::MakeKey(key) => {
                 super::log_key::make(&self.home_path(), key, self.sink.as_ref()).await?;
                 let elapsed_ms = execute::elapsed_ms(begun);

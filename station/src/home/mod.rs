@@ -269,15 +269,14 @@ pub fn pin_root(home: &Path, digest: &[u8; 32]) -> Result<Config, HomeError> {
         })
     };
     let pinned = hex::encode(digest);
-    let text = match parse(&text)?.authority.root_digest {
-        Some(before) => text.replace(&before, &pinned),
-        None => {
-            let line = format!("[authority]\nroot_digest = \"{pinned}\"\n");
-            match text.contains("[authority]\n") {
-                true => text.replacen("[authority]\n", &line, 1),
-                false => format!("{text}\n{line}"),
-            }
-        }
+    let line = format!("[authority]\nroot_digest = \"{pinned}\"\n");
+    let before = parse(&text)?.authority.root_digest;
+    let text = if let Some(before) = before {
+        text.replace(&before, &pinned)
+    } else if text.contains("[authority]\n") {
+        text.replacen("[authority]\n", &line, 1)
+    } else {
+        format!("{text}\n{line}")
     };
     let config = parse(&text)?;
     write_private(&path, text.as_bytes())?;

@@ -21,8 +21,8 @@ pub(crate) fn bundles(station: &Station) -> Vec<(String, String, i64)> {
 
 pub(crate) fn check(station: &Station, name: &str) -> Option<Value> {
     let doctor = station.run(&["doctor"]);
-    let checks = doctor.all("check").into_iter();
-    checks.cloned().find(|check| check["check"] == name)
+    let mut checks = doctor.all("check").into_iter();
+    checks.find(|check| check["check"] == name).cloned()
 }
 
 #[test]
