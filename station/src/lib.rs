@@ -6,6 +6,7 @@
 
 pub mod app;
 pub mod audit;
+pub mod authority;
 pub mod clock;
 pub mod cloud_key;
 pub mod command;

@@ -18,6 +18,8 @@ pub enum Role {
     Technician,
     /// And decides over units and orders.
     Supervisor,
+    /// Revokes and rotates pins, together with a second person: nothing else.
+    KeyAdministrator,
     /// Everything.
     Administrator,
     /// Reads everything and takes it away; changes nothing else.
@@ -26,9 +28,10 @@ pub enum Role {
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Technician,
         Self::Supervisor,
+        Self::KeyAdministrator,
         Self::Administrator,
         Self::Auditor,
     ];
@@ -39,6 +42,7 @@ impl Role {
         match self {
             Self::Technician => "technician",
             Self::Supervisor => "supervisor",
+            Self::KeyAdministrator => "key-administrator",
             Self::Administrator => "administrator",
             Self::Auditor => "auditor",
         }
@@ -62,6 +66,7 @@ impl Role {
                     | Permission::DecideUnits
                     | Permission::Export
             ),
+            Self::KeyAdministrator => matches!(permission, Permission::ManagePins),
             Self::Administrator => true,
             Self::Auditor => matches!(permission, Permission::Export),
         }
@@ -89,11 +94,15 @@ pub enum Permission {
     ManageStations,
     /// Take in devices that exist already: the cloud trusts them on nobody's proof.
     ImportFleets,
+    /// Revoke and rotate pins: which keys the cloud trusts.
+    ManagePins,
+    /// Install signed rosters and enrolments, and replace the root: who may say yes.
+    ManageAuthority,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Provision,
         Self::ManageOrders,
         Self::DecideUnits,
@@ -103,6 +112,8 @@ impl Permission {
         Self::ManageLogKeys,
         Self::ManageStations,
         Self::ImportFleets,
+        Self::ManagePins,
+        Self::ManageAuthority,
     ];
 
     /// What it allows, as the end of "may not …".
@@ -118,6 +129,8 @@ impl Permission {
             Self::ManageLogKeys => "add or retire the audit log's keys",
             Self::ManageStations => "enrol or retire stations",
             Self::ImportFleets => "import devices that exist already",
+            Self::ManagePins => "revoke or rotate pins",
+            Self::ManageAuthority => "change who may say yes",
         }
     }
 }

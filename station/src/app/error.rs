@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::audit::AuditError;
+use crate::authority::AuthorityError;
 use crate::cosign::CosignError;
 use crate::exit::ExitCode;
 use crate::home::HomeError;
@@ -46,6 +47,25 @@ pub enum AppError {
     /// The log's checkpoint could not be shown to its witnesses, or one of them disputes it.
     #[error("the log can't go on")]
     Cosign(#[from] CosignError),
+    /// What was signed does not count.
+    #[error("the authority refuses")]
+    Authority(#[from] AuthorityError),
+    /// The pinned root policy is not at hand.
+    #[error("expected the pinned root policy in {}, got {got}", .path.display())]
+    Root {
+        /// Where it should be.
+        path: PathBuf,
+        /// What is there.
+        got: String,
+    },
+    /// A product was described where only a signed one counts.
+    #[error(
+        "expected a signed bundle of the product (--bundle FILE), because this station's authority is the root \"{root}\", got a description"
+    )]
+    BundleWanted {
+        /// The root's name.
+        root: String,
+    },
     /// Who acts, or may not.
     #[error("not allowed")]
     Operator(#[source] OperatorError),
@@ -56,12 +76,15 @@ impl AppError {
     #[must_use]
     pub const fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Home(_) | Self::Space { .. } | Self::Registry(_) | Self::KeyPool(_) => {
-                ExitCode::NotReady
-            }
+            Self::Home(_)
+            | Self::Space { .. }
+            | Self::Registry(_)
+            | Self::KeyPool(_)
+            | Self::Root { .. } => ExitCode::NotReady,
+            Self::Authority(error) => authority_exit_code(error),
             Self::Journal(error) if error.is_refusal() => ExitCode::Usage,
             Self::AuditKey { .. } | Self::Journal(_) | Self::Cosign(_) => ExitCode::AuditRefused,
-            Self::Operator(_) => ExitCode::NotAllowed,
+            Self::Operator(_) | Self::BundleWanted { .. } => ExitCode::NotAllowed,
         }
     }
 
@@ -97,6 +120,9 @@ impl AppError {
             Self::Cosign(_) => "cosign",
             Self::Registry(_) => "registry",
             Self::KeyPool(_) => "key-pool",
+            Self::Authority(_) => "authority",
+            Self::Root { .. } => "root-policy",
+            Self::BundleWanted { .. } => "bundle-wanted",
             Self::Operator(_) => "not-allowed",
         }
     }
@@ -117,10 +143,30 @@ impl AppError {
                 "Check the network and the registry's address, then run `keyline doctor`."
             }
             Self::KeyPool(_) => "Raise the limit of locked memory (`ulimit -l`), then run again.",
+            Self::Authority(error) => error.next(),
+            Self::Root { .. } => {
+                "Put the policy file back from where it was made; `keyline authority show FILE` says which digest a file has."
+            }
+            Self::BundleWanted { .. } => {
+                "Have the product signed (`keyline authority bundle product --help`, docs/CEREMONY.md), then `keyline product add --bundle FILE`."
+            }
             Self::Operator(OperatorError::NotAllowed { .. }) => {
                 "Ask somebody whose role allows it, or name his token with --operator-token FILE."
             }
             Self::Operator(_) => "Name the file with your token: --operator-token FILE.",
         }
+    }
+}
+
+/// A file that is none, or that was named by mistake, is wrong usage; one that does not count is not allowed.
+const fn authority_exit_code(error: &AuthorityError) -> ExitCode {
+    match error {
+        AuthorityError::Line { .. }
+        | AuthorityError::OtherText { .. }
+        | AuthorityError::Value { .. }
+        | AuthorityError::OtherKind { .. }
+        | AuthorityError::TwoTexts { .. } => ExitCode::Usage,
+        AuthorityError::Signing(_) => ExitCode::NotReady,
+        _ => ExitCode::NotAllowed,
     }
 }

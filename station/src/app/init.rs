@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::log_keys::{self, TokenOptions, open_signers};
-use super::{App, AppError, begin_cosigning};
+use super::{App, AppError, authority, begin_cosigning};
+use crate::authority::RootPolicy;
 use crate::home::{Config, NewHome, SlotConfig, write_private};
 use crate::journal::{Journal, Operator};
 use crate::operator::{Role, Token, new_operator_id};
@@ -22,6 +23,8 @@ pub struct InitOptions {
     pub slots: Vec<SlotConfig>,
     /// The token that keeps the audit log's key; `None` for a file in the home, which is good for demonstrations only.
     pub audit_token: Option<TokenOptions>,
+    /// Who may say yes; `None` for a demonstration's root, whose key is made in the home.
+    pub authority: Option<RootPolicy>,
 }
 
 impl Default for InitOptions {
@@ -32,6 +35,7 @@ impl Default for InitOptions {
             registry_url: None,
             slots: Vec::new(),
             audit_token: None,
+            authority: None,
         }
     }
 }
@@ -62,6 +66,9 @@ pub async fn init(path: &Path, options: InitOptions) -> Result<Created, AppError
     log_keys::make(home.path(), audit, config.station.id, options.audit_token)
         .await
         .map_err(audit_key)?;
+    let policy = authority::begin(home.path(), options.authority)?;
+    let digest = authority::store(home.path(), &policy)?;
+    config.authority.root_digest = Some(hex::encode(digest));
     // A configuration that its reader would refuse must not be found out when everything else is made.
     config.validate(home.path())?;
     let signers = open_signers(home.path(), &config.audit)

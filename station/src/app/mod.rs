@@ -1,6 +1,7 @@
 //! Everything that a command works with, opened once and passed down: the home with its lock, the journal, the registry, the pool of
 //! station-made keys.
 
+mod authority;
 mod error;
 mod init;
 mod log_keys;
@@ -28,6 +29,7 @@ use crate::tiles::{LogReader, Publisher, TILE_DIRECTORY, TileDirectory};
 
 use refusals::Refusals;
 
+pub use authority::{DEMO_KEY_FILE, bundle_accepted, root_policy};
 pub use error::AppError;
 pub use init::{Created, InitOptions, init};
 pub use log_keys::{ConfiguredKey, TokenOptions, open_signer, open_signers};
@@ -57,8 +59,9 @@ impl App {
     /// # Errors
     /// [`AppError`] where one of these can't be opened.
     pub async fn open(path: &Path) -> Result<Self, AppError> {
-        let home = Home::open(path)?;
+        let mut home = Home::open(path)?;
         check_space(&home)?;
+        authority::upgrade(&mut home)?;
         if let Err(error) = crate::export::clear_leftovers(home.path()) {
             tracing::error!(error = %error, "export.leftovers: what a sealed export left in the home can't be removed");
         }

@@ -6,8 +6,11 @@
 
 use std::path::{Path, PathBuf};
 
+use super::authority::{DEMO_KEY_FILE, root_policy, taken_over};
 use super::{AppError, Created, InitOptions, TokenOptions, init};
-use crate::home::{Home, HomeLock, mark_replaced, read_config, write_config};
+use crate::home::{
+    Home, HomeError, HomeLock, mark_replaced, read_config, write_config, write_private,
+};
 use crate::journal::{JournalError, JournalReader, Operator};
 use crate::operator::{OperatorError, Permission, Principal, Role, Token};
 use crate::record::Change;
@@ -48,6 +51,11 @@ pub async fn replace(
     let old = JournalReader::open(&old_home.join(&old_config.journal.path)).await?;
     let principal = administrator(&old, token).await?;
     let previous_checkpoint = old.latest_checkpoint().await?;
+    // Who may say yes stays the same. A home that is older than root policies gets a demonstration's.
+    let authority = match old_config.authority.root_digest {
+        Some(_) => Some(root_policy(old_home, &old_config)?),
+        None => None,
+    };
     let created = init(
         &options.new_home,
         InitOptions {
@@ -55,6 +63,7 @@ pub async fn replace(
             registry_url: Some(old_config.registry.url.clone()),
             slots: old_config.slots.clone(),
             audit_token: options.audit_token,
+            authority: authority.clone(),
             ..InitOptions::default()
         },
     )
@@ -67,6 +76,7 @@ pub async fn replace(
         operator: principal.operator.clone(),
         reason: options.reason,
     }];
+    changes.extend(taken_over(&old, &principal.operator).await?);
     for product in old.products().await? {
         if product.retired_at_ms.is_none() {
             changes.push(Change::ProductAdded {
@@ -77,6 +87,9 @@ pub async fn replace(
     }
     for changes in changes.chunks(crate::journal::CHANGES_MAX) {
         journal.commit(changes.to_vec()).await?;
+    }
+    if authority.is_some_and(|policy| policy.is_demo()) {
+        take_over_demo_key(old_home, created.app.home().path())?;
     }
     for operator in old.operators().await? {
         take_over(&created, operator).await?;
@@ -107,6 +120,16 @@ async fn administrator(old: &JournalReader, token: &Token) -> Result<Principal, 
     };
     principal.authorise(Permission::ReplaceStation)?;
     Ok(principal)
+}
+
+/// A demonstration's key goes along with its root.
+fn take_over_demo_key(old_home: &Path, new_home: &Path) -> Result<(), AppError> {
+    let path = old_home.join(DEMO_KEY_FILE);
+    let pem = std::fs::read(&path)
+        .map(zeroize::Zeroizing::new)
+        .map_err(|source| HomeError::from_io(path, "read", source))?;
+    write_private(&new_home.join(DEMO_KEY_FILE), &pem)?;
+    Ok(())
 }
 
 /// An operator keeps id, role and token; one of the name that the new first operator has is that one.

@@ -3,6 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use serde::{Deserialize, Serialize};
+
 use super::AuditError;
 use super::key::{NamedKey, SignatureType, is_key_name};
 
@@ -16,7 +18,8 @@ const SIGNATURES_MAX: usize = 128;
 const SIGNATURE_PREFIX: &str = "\u{2014} ";
 
 /// A log's public key and its name. Holding one proves that the name can stand in a signature line and the key is a point of the curve.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct VerifierKey(NamedKey);
 
 impl VerifierKey {
@@ -76,6 +79,20 @@ impl VerifierKey {
 impl std::fmt::Display for VerifierKey {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(formatter)
+    }
+}
+
+impl From<VerifierKey> for String {
+    fn from(key: VerifierKey) -> Self {
+        key.to_string()
+    }
+}
+
+impl TryFrom<String> for VerifierKey {
+    type Error = AuditError;
+
+    fn try_from(text: String) -> Result<Self, AuditError> {
+        Self::parse(&text)
     }
 }
 

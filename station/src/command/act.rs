@@ -1,16 +1,15 @@
 //! What changes the state of the station. Each act is journalled before anything else is changed, under the operator's id.
 
+use super::authority_act::check_orderable;
 use super::read::{order_named, product_named, unit_named, unknown};
-use super::{CommandError, Name, Permit, ProductDraft, feasible, lower};
+use super::{CommandError, Name, Permit, lower};
 use crate::app::App;
 use crate::clock::wall_ms;
-use crate::event::{Event, EventSink, OrderView, PinView, ProductView};
+use crate::event::{Event, EventSink, OrderView, PinView};
 use crate::journal::JournalReader;
 use crate::link::AgentImage;
 use crate::operator::Principal;
-use crate::record::{
-    Change, DeviceIdText, Order, OrderId, OrderState, Pin, Product, ProductId, UnitState,
-};
+use crate::record::{Change, DeviceIdText, Order, OrderId, OrderState, Pin, UnitState};
 use crate::registry::{PinEvent, Registry, Revocation};
 
 /// What an act works with.
@@ -34,42 +33,6 @@ impl Act<'_> {
         self.sink.emit(Event::Notice { message });
     }
 
-    pub(super) async fn add_product(&self, draft: ProductDraft) -> Result<(), CommandError> {
-        feasible::check(&draft)?;
-        let product = Product {
-            id: ProductId::generate(),
-            name: draft.name.into(),
-            customer: draft.customer.into(),
-            platform: draft.platform.0,
-            key_policy: draft.key_policy.0,
-            algorithm: draft.algorithm.0,
-            lock_policy: draft.lock_policy.0,
-            cloud_key: draft.cloud_key.spki().to_vec(),
-            cloud_address: draft.cloud_address.into(),
-            authority_key: draft.authority_key.map(|key| key.spki().to_vec()),
-            credentials_file: draft.credentials_file,
-            when_registry_unreachable: draft.when_registry_unreachable,
-            serial_format: draft.serial_format,
-            added_at_ms: wall_ms(),
-            retired_at_ms: None,
-        };
-        self.commit(Change::ProductAdded {
-            product: product.clone(),
-            operator: self.operator(),
-        })
-        .await?;
-        self.say(format!(
-            "Added product {}. Its units will trust the {} key {} at {}.",
-            product.name,
-            draft.cloud_key.kind(),
-            hex::encode(product.cloud_key_fingerprint()),
-            product.cloud_address
-        ));
-        self.sink
-            .emit(Event::Product(Box::new(ProductView::from(&product))));
-        Ok(())
-    }
-
     pub(super) async fn retire_product(&self, name: &str) -> Result<(), CommandError> {
         let product = product_named(self.app.journal(), name).await?;
         self.commit(Change::ProductRetired {
@@ -90,6 +53,7 @@ impl Act<'_> {
     ) -> Result<(), CommandError> {
         let product = product_named(self.app.journal(), product).await?;
         let image = AgentImage::for_platform(product.platform)?;
+        check_orderable(self.app, &product, &image.digest).await?;
         let order = Order {
             id: OrderId::generate(),
             name: name.into(),

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::audit_arguments::{AuditCommand, TokenArguments};
+use super::authority_arguments::AuthorityCommand;
 use super::fleet_arguments::RegistryCommand;
 use super::product_arguments::ProductAdd;
 use super::witness_arguments::WitnessCommand;
@@ -108,6 +109,9 @@ provisions them over several slots. The home stays, and every other command work
         /// Where the audit log's key is kept
         #[command(flatten)]
         token: TokenArguments,
+        /// The root policy, whose keys sign what this station believes [default: a demonstration's, its key in the home]
+        #[arg(long, value_name = "FILE")]
+        authority: Option<PathBuf>,
     },
     /// Check probes, keys, journal, registry, clock, disk, and say what to do
     Doctor,
@@ -161,6 +165,14 @@ stopped: a finished unit stays as it is.",
     /// The registry as a whole: fleets that exist already, in and out
     #[command(subcommand)]
     Registry(RegistryCommand),
+    /// Who may say yes: root policies, signed products, rosters and enrolments
+    #[command(
+        subcommand,
+        long_about = "A root policy names keys and how many of them must sign. What they sign is a bundle: a product, a roster of operators, a \
+station's enrolment, each with a version and an expiry. `init --authority` pins a root in a home. All but `install` and `replace-root` work \
+without a home, on a machine that is connected to nothing; docs/CEREMONY.md goes through it."
+    )]
+    Authority(AuthorityCommand),
     /// A witness: cosigns the checkpoints of audit logs, so that no log can show two histories
     #[command(
         subcommand,

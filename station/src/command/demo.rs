@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use keyline_virtual_unit::qemu;
 
+use super::authority_act::demo_product;
 use super::run::serve_while;
 use super::{CommandError, DemoRequest, DemoUnit, chain, log, provision};
 use crate::app::{self, App, InitOptions};
@@ -145,16 +146,11 @@ async fn add_order(
         DemoUnit::Sim => AgentImage::simulated(product.platform),
     };
     let order = demo::order(&product, &image, units);
-    let changes = vec![
-        Change::ProductAdded {
-            product,
-            operator: operator.to_owned(),
-        },
-        Change::OrderAdded {
-            order: order.clone(),
-            operator: operator.to_owned(),
-        },
-    ];
+    let mut changes = demo_product(app, product, operator).await?;
+    changes.push(Change::OrderAdded {
+        order: order.clone(),
+        operator: operator.to_owned(),
+    });
     app.journal().commit(changes).await?;
     Ok(order)
 }

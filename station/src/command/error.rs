@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::feasible::InfeasibleProduct;
 use super::request::Permit;
 use crate::app::AppError;
+use crate::authority::AuthorityError;
 use crate::cloud_key::CloudKeyError;
 use crate::cosign::CosignError;
 use crate::dossier::DossierError;
@@ -70,6 +71,18 @@ pub enum CommandError {
     /// The product can't work.
     #[error("this product can't work")]
     Product(#[from] InfeasibleProduct),
+    /// The product's bundle does not name the station's agent.
+    #[error("expected one of the agents that version {version} of product {product} names ({}), this station has {}", digests(.allowed), hex::encode(.got))]
+    AgentNotAllowed {
+        /// The product.
+        product: String,
+        /// The bundle's version.
+        version: u64,
+        /// The digests that it names.
+        allowed: Vec<[u8; 32]>,
+        /// The digest of the station's image.
+        got: [u8; 32],
+    },
     /// There is no agent image for the chip.
     #[error("there is no agent for this chip")]
     Image(#[from] ImageError),
@@ -181,6 +194,11 @@ pub enum CommandError {
     },
 }
 
+fn digests(allowed: &[[u8; 32]]) -> String {
+    let allowed: Vec<_> = allowed.iter().map(hex::encode).collect();
+    allowed.join(", ")
+}
+
 fn article(noun: &str) -> &'static str {
     if noun == "order" { "an" } else { "a" }
 }
@@ -224,7 +242,7 @@ impl CommandError {
             Self::Dossier(_) | Self::Report(_) | Self::Cosign(_) | Self::Reconcile(_) => {
                 ExitCode::AuditRefused
             }
-            Self::PermitMissing { .. } => ExitCode::NotAllowed,
+            Self::PermitMissing { .. } | Self::AgentNotAllowed { .. } => ExitCode::NotAllowed,
             Self::Order(failure) if matches!(failure.code, FailureCode::OrderClosed) => {
                 ExitCode::Usage
             }
@@ -251,6 +269,7 @@ impl CommandError {
             Self::Fleet(error) => error.code(),
             Self::Credentials { .. } => "credentials",
             Self::Product(_) => "infeasible-product",
+            Self::AgentNotAllowed { .. } => "agent-not-allowed",
             Self::Image(_) => "agent-image",
             Self::Unknown { .. } => "unknown",
             Self::Ambiguous { .. } => "ambiguous",
@@ -296,6 +315,9 @@ impl CommandError {
                 "Change what the message names; `keyline product add --help` lists what there is."
             }
             Self::Image(_) => "Install a station with an agent for this chip (`make firmware`).",
+            Self::AgentNotAllowed { .. } => {
+                "Have a version of the product signed that names this agent, or install the station's software that has the agent."
+            }
             Self::Unknown { what, .. } => match *what {
                 "product" => "Look at what there is: `keyline product list`.",
                 "key" => "Look at what there is: `keyline audit key list`.",
@@ -346,4 +368,10 @@ macro_rules! through_app {
     )+};
 }
 
-through_app!(HomeError, JournalError, RegistryError, OperatorError);
+through_app!(
+    HomeError,
+    JournalError,
+    RegistryError,
+    OperatorError,
+    AuthorityError
+);

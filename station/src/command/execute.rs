@@ -134,6 +134,9 @@ async fn change(
     };
     match request {
         Request::ProductAdd(draft) => act.add_product(*draft).await,
+        Request::ProductAddBundle(request) => act.add_signed_product(*request).await,
+        Request::AuthorityInstall { note } => act.install_bundle(&note).await,
+        Request::AuthorityReplaceRoot { note } => act.replace_root(&note).await,
         Request::ProductRetire { product } => act.retire_product(&product).await,
         Request::OrderAdd {
             name,

@@ -12,13 +12,18 @@ use super::arguments::{
 };
 use super::audit::AuditAction;
 use super::audit_arguments::{AuditCommand, KeyCommand, KeyMake, TokenArguments};
+use super::authority::{read_policy, read_text};
+use super::authority_arguments::{AuthorityCommand, FilesCommand};
 use super::export::lower as export;
 use super::fleet::{self, DryRun};
 use super::log_key::NewKey;
 use super::product_arguments::ProductAdd;
 use super::witness::WitnessRequest;
 use super::witness_arguments::WitnessCommand;
-use super::{CommandError, DemoRequest, Permit, ProductDraft, ProvisionRequest, Request};
+use super::{
+    CommandError, DemoRequest, Permit, ProductBundleRequest, ProductDraft, ProvisionRequest,
+    Request,
+};
 use crate::app::{InitOptions, ReplaceOptions, TokenOptions};
 use crate::audit::TokenKey;
 use crate::cloud_key::CloudKey;
@@ -40,6 +45,8 @@ pub(super) enum Action {
     Doctor,
     /// An auditor's command.
     Audit(AuditAction),
+    /// On files that say who may say yes.
+    Authority(FilesCommand),
     /// A new station in the place of this one.
     Replace(ReplaceOptions),
     /// On a fleet's file.
@@ -73,6 +80,7 @@ pub(super) fn lower(command: Command, home: Option<PathBuf>) -> Result<Action, C
             registry,
             slots,
             token,
+            authority,
         } => Action::Init(InitOptions {
             station_name: name,
             operator_name: operator.into(),
@@ -82,7 +90,9 @@ pub(super) fn lower(command: Command, home: Option<PathBuf>) -> Result<Action, C
                 .map(|text| slot(text))
                 .collect::<Result<_, _>>()?,
             audit_token: token_options(token)?,
+            authority: authority.as_deref().map(read_policy).transpose()?,
         }),
+        Command::Authority(command) => self::authority(command)?,
         Command::Doctor => Action::Doctor,
         Command::Registry(command) => fleet::lower(command)?,
         Command::Witness(command) => Action::Witness(witness(command)),
@@ -218,6 +228,18 @@ fn witness(command: WitnessCommand) -> WitnessRequest {
     }
 }
 
+fn authority(command: AuthorityCommand) -> Result<Action, CommandError> {
+    Ok(match command {
+        AuthorityCommand::Files(command) => Action::Authority(command),
+        AuthorityCommand::Install { file } => Action::Request(Request::AuthorityInstall {
+            note: read_text(&file)?,
+        }),
+        AuthorityCommand::ReplaceRoot { file } => Action::Request(Request::AuthorityReplaceRoot {
+            note: read_text(&file)?,
+        }),
+    })
+}
+
 fn key_command(command: KeyCommand) -> Result<Action, CommandError> {
     Ok(match command {
         KeyCommand::List => Action::Request(Request::AuditKeyList),
@@ -280,7 +302,13 @@ fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
 
 fn product(command: ProductCommand) -> Result<Request, CommandError> {
     Ok(match command {
-        ProductCommand::Add(typed) => Request::ProductAdd(Box::new(draft(*typed)?)),
+        ProductCommand::Add(typed) => match typed.bundle {
+            Some(bundle) => Request::ProductAddBundle(Box::new(ProductBundleRequest {
+                bundle: read_text(&bundle)?,
+                credentials_file: typed.credentials.as_deref().map(credentials).transpose()?,
+            })),
+            None => Request::ProductAdd(Box::new(draft(*typed)?)),
+        },
         ProductCommand::List { all } => Request::ProductList { all },
         ProductCommand::Show { product } => Request::ProductShow { product },
         ProductCommand::Retire { product } => Request::ProductRetire { product },
@@ -288,23 +316,35 @@ fn product(command: ProductCommand) -> Result<Request, CommandError> {
 }
 
 fn draft(typed: ProductAdd) -> Result<ProductDraft, CommandError> {
+    let (Some(name), Some(platform), Some(cloud_key), Some(cloud_address)) = (
+        typed.name,
+        typed.platform,
+        typed.cloud_key,
+        typed.cloud_address,
+    ) else {
+        return Err(CommandError::Usage {
+            message: "expected --bundle, or --name, --platform, --cloud-key and --cloud-address"
+                .to_owned(),
+        });
+    };
+    let options = typed.options;
     Ok(ProductDraft {
-        name: typed.name,
-        customer: typed.customer,
-        platform: typed.platform,
-        key_policy: typed.key_policy,
-        algorithm: typed.algorithm,
-        lock_policy: typed.lock_policy,
-        cloud_key: key(&typed.cloud_key)?,
-        cloud_address: typed.cloud_address,
-        authority_key: typed.authority_key.as_deref().map(key).transpose()?,
+        name,
+        customer: options.customer,
+        platform,
+        key_policy: options.key_policy,
+        algorithm: options.algorithm,
+        lock_policy: options.lock_policy,
+        cloud_key: key(&cloud_key)?,
+        cloud_address,
+        authority_key: options.authority_key.as_deref().map(key).transpose()?,
         credentials_file: typed.credentials.as_deref().map(credentials).transpose()?,
-        when_registry_unreachable: typed.when_registry_unreachable.into(),
-        serial_format: typed.serial_format,
+        when_registry_unreachable: options.when_registry_unreachable.into(),
+        serial_format: options.serial_format,
     })
 }
 
-fn key(path: &Path) -> Result<CloudKey, CommandError> {
+pub(super) fn key(path: &Path) -> Result<CloudKey, CommandError> {
     CloudKey::read(path).map_err(|source| CommandError::Key {
         path: path.to_owned(),
         source,

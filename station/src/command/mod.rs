@@ -7,6 +7,10 @@ mod act;
 mod arguments;
 mod audit;
 mod audit_arguments;
+mod authority;
+mod authority_act;
+mod authority_arguments;
+mod authority_bundle;
 mod demo;
 mod doctor;
 mod error;
@@ -38,7 +42,7 @@ pub use error::CommandError;
 pub use feasible::InfeasibleProduct;
 pub use log::start as start_log;
 pub use request::{
-    DemoRequest, DemoUnit, ExportRequest, FleetExportRequest, ImportRequest, Permit, ProductDraft,
-    ProvisionRequest, Request,
+    DemoRequest, DemoUnit, ExportRequest, FleetExportRequest, ImportRequest, Permit,
+    ProductBundleRequest, ProductDraft, ProvisionRequest, Request,
 };
 pub use run::run;

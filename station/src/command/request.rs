@@ -5,14 +5,13 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Name;
 use crate::cloud_key::{CloudAddress, CloudKey};
 use crate::export::{Filter, Format, Rows};
 use crate::fleet::{FleetFormat, KeyForm};
 use crate::operator::Permission;
 use crate::record::{
-    AlgorithmName, KeyPolicyName, LockPolicyName, OrderState, PlatformName, StationId, UnitState,
-    WhenRegistryUnreachable,
+    AlgorithmName, KeyPolicyName, LockPolicyName, Name, OrderState, PlatformName, StationId,
+    UnitState, WhenRegistryUnreachable,
 };
 use crate::seal::Recipient;
 
@@ -24,6 +23,18 @@ pub enum Request {
     Ping,
     /// `product add`
     ProductAdd(Box<ProductDraft>),
+    /// `product add --bundle`
+    ProductAddBundle(Box<ProductBundleRequest>),
+    /// `authority install`
+    AuthorityInstall {
+        /// A signed roster or enrolment.
+        note: String,
+    },
+    /// `authority replace-root`
+    AuthorityReplaceRoot {
+        /// A signed root policy.
+        note: String,
+    },
     /// `product list`
     ProductList {
         /// Retired ones too.
@@ -177,7 +188,12 @@ impl Request {
             | Self::PinShow { .. }
             | Self::StationList
             | Self::AuditKeyList => None,
-            Self::ProductAdd(_) | Self::ProductRetire { .. } => Some(Permission::ManageProducts),
+            Self::ProductAdd(_) | Self::ProductAddBundle(_) | Self::ProductRetire { .. } => {
+                Some(Permission::ManageProducts)
+            }
+            Self::AuthorityInstall { .. } | Self::AuthorityReplaceRoot { .. } => {
+                Some(Permission::ManageAuthority)
+            }
             Self::OrderAdd { .. } | Self::OrderShip { .. } | Self::OrderClose { .. } => {
                 Some(Permission::ManageOrders)
             }
@@ -241,6 +257,16 @@ pub struct ProductDraft {
     pub when_registry_unreachable: WhenRegistryUnreachable,
     /// What a serial number looks like.
     pub serial_format: Option<String>,
+}
+
+/// A signed product.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProductBundleRequest {
+    /// The signed bundle.
+    pub bundle: String,
+    /// The file with the network credentials, an absolute path.
+    pub credentials_file: Option<PathBuf>,
 }
 
 /// Units to be provisioned.
@@ -342,6 +368,9 @@ impl Request {
         match self {
             Self::Ping => "ping",
             Self::ProductAdd(_) => "product-add",
+            Self::ProductAddBundle(_) => "product-add-bundle",
+            Self::AuthorityInstall { .. } => "authority-install",
+            Self::AuthorityReplaceRoot { .. } => "authority-replace-root",
             Self::ProductList { .. } => "product-list",
             Self::ProductShow { .. } => "product-show",
             Self::ProductRetire { .. } => "product-retire",

@@ -158,6 +158,7 @@ impl Context {
             Action::Replace(options) => self.replace(options).await,
             Action::Witness(request) => witness::run(request, self.sink.as_ref(), &self.stop).await,
             Action::Fleet(check) => fleet::dry_run(&check, self.sink.as_ref(), &self.stop).await,
+            Action::Authority(command) => super::authority::run(command, self.sink.as_ref()).await,
             Action::MakeKey(key) => {
                 super::log_key::make(&self.home_path(), key, self.sink.as_ref()).await?;
                 let elapsed_ms = execute::elapsed_ms(begun);
@@ -177,13 +178,14 @@ impl Context {
         let path = app.home().path().to_owned();
         self.sink.emit(Event::Notice {
             message: format!(
-                "Made a station at {}.\n  station   {} ({})\n  audit log {}\n  operator  administrator, token in {}\n\n{}\n{}Next:\n  keyline --home {home} doctor\n  keyline --home {home} product add --help",
+                "Made a station at {}.\n  station   {} ({})\n  audit log {}\n  operator  administrator, token in {}\n\n{}\n{}\n{}Next:\n  keyline --home {home} doctor\n  keyline --home {home} product add --help",
                 path.display(),
                 app.home().config().station.name,
                 app.home().station(),
                 verifier_keys(&app),
                 created.token_file.display(),
                 key_place(&app),
+                authority(&app)?,
                 no_slot(&app),
                 home = path.display(),
             ),
@@ -357,6 +359,25 @@ fn key_place(app: &App) -> String {
         }
         _ => "The audit log's key is a file: fine to try things out; for a factory keep it in a token.".to_owned(),
     }
+}
+
+/// Who may say yes.
+fn authority(app: &App) -> Result<String, CommandError> {
+    let policy = app.root_policy()?;
+    Ok(if policy.is_demo() {
+        format!(
+            "The authority is a demonstration: its key is in {}, and no production registry takes its products. For a factory see docs/CEREMONY.md.",
+            app.home().path().join(app::DEMO_KEY_FILE).display()
+        )
+    } else {
+        format!(
+            "The authority is the root {}: {} of {} keys, digest {}.",
+            policy.name(),
+            policy.threshold(),
+            policy.keys().len(),
+            hex::encode(policy.digest())
+        )
+    })
 }
 
 /// A station without slots runs no unit: better hear of it now than from `provision`.

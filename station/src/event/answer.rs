@@ -3,8 +3,8 @@
 use super::human::AnswerStyle;
 use super::table::{list, table};
 use super::{
-    Event, LogKeyState, LogKeyView, OrderView, PinView, ProductView, RunView, ShipmentView,
-    UnitView, WitnessView,
+    AuthorityView, Event, LogKeyState, LogKeyView, OrderView, PinView, ProductView, RunView,
+    ShipmentView, UnitView, WitnessView,
 };
 use crate::clock::text as time;
 use crate::home::LogKeyConfig;
@@ -22,6 +22,7 @@ pub(super) struct Answer {
     witnesses: Vec<WitnessView>,
     log_keys: Vec<LogKeyView>,
     stations: Vec<EnrolledStation>,
+    authorities: Vec<AuthorityView>,
 }
 
 impl Answer {
@@ -37,6 +38,7 @@ impl Answer {
             witnesses: Vec::new(),
             log_keys: Vec::new(),
             stations: Vec::new(),
+            authorities: Vec::new(),
         }
     }
 
@@ -52,6 +54,7 @@ impl Answer {
             Event::Witness(witness) => self.witnesses.push(*witness),
             Event::LogKey(key) => self.log_keys.push(*key),
             Event::Station(station) => self.stations.push(*station),
+            Event::Authority(authority) => self.authorities.push(*authority),
             _ => {}
         }
     }
@@ -134,7 +137,8 @@ impl Answer {
             .chain(orders)
             .chain(units)
             .chain(pins)
-            .chain(witnesses);
+            .chain(witnesses)
+            .chain(self.authorities.iter().map(authority_detail));
         let all: Vec<String> = all.chain(self.documents.iter().cloned()).collect();
         all.join("\n")
     }
@@ -412,6 +416,22 @@ fn witness_detail(witness: &WitnessView) -> String {
         entries.extend(keys);
         text + "\n" + &list(&entries)
     })
+}
+
+fn authority_detail(view: &AuthorityView) -> String {
+    let mut entries = vec![
+        ("file", view.file.display().to_string()),
+        ("what", view.what.clone()),
+        ("digest", hex::encode(view.digest)),
+    ];
+    entries.extend(view.lines.iter().map(|line| ("says", line.clone())));
+    let by = if view.verified {
+        "counts by"
+    } else {
+        "signed by"
+    };
+    entries.extend(view.signed_by.iter().map(|name| (by, name.clone())));
+    list(&entries)
 }
 
 fn history_row(event: &PinEvent) -> Vec<String> {

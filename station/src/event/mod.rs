@@ -4,6 +4,7 @@
 //! An [`EventSink`] takes them in. The last event of every command is a [`Summary`].
 
 mod answer;
+mod authority;
 mod human;
 mod json;
 mod progress;
@@ -19,6 +20,7 @@ use crate::fleet::RefusedRow;
 use crate::record::{DeviceIdText, Failure, OrderId, RunId, Step, UnitState};
 use crate::registry::EnrolledStation;
 
+pub use authority::AuthorityView;
 pub use human::{AnswerStyle, HumanSink, Terminal};
 pub use json::JsonSink;
 pub use view::{
@@ -84,6 +86,8 @@ pub enum Event {
     Station(Box<EnrolledStation>),
     /// A key of the audit log that was asked for.
     LogKey(Box<LogKeyView>),
+    /// A root policy, a bundle or an act.
+    Authority(Box<AuthorityView>),
     /// One of the doctor's checks.
     Check(CheckResult),
     /// The command could not do what it was asked.

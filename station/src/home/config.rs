@@ -30,6 +30,9 @@ pub struct Config {
     /// What signs the audit log.
     #[serde(default)]
     pub audit: AuditConfig,
+    /// Who may say yes.
+    #[serde(default)]
+    pub authority: AuthorityConfig,
     /// Who acts when a command does not say.
     #[serde(default)]
     pub operator: OperatorConfig,
@@ -120,6 +123,33 @@ impl Default for RegistryConfig {
             certificate_file: None,
             key_file: None,
             password_file: None,
+        }
+    }
+}
+
+/// `[authority]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuthorityConfig {
+    /// SHA-256 of the root policy, 64 hexadecimal digits: only bundles that its keys signed count. Set by `init`; changed by
+    /// `keyline authority replace-root`, which the old root's keys must have signed. The policy itself lies in `authority/`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root_digest: Option<String>,
+}
+
+impl AuthorityConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        let Some(digest) = &self.root_digest else {
+            return Ok(());
+        };
+        let mut bytes = [0; 32];
+        match hex::decode_to_slice(digest, &mut bytes) {
+            Ok(()) if hex::encode(bytes) == *digest => Ok(()),
+            _ => Err(wrong(
+                "authority.root_digest",
+                "64 lower-case hexadecimal digits",
+                digest.escape_debug(),
+            )),
         }
     }
 }
@@ -233,6 +263,7 @@ impl Config {
             journal: JournalConfig::default(),
             registry: RegistryConfig::default(),
             audit: AuditConfig::default(),
+            authority: AuthorityConfig::default(),
             operator: OperatorConfig::default(),
             line: LineConfig::default(),
             key_pool: KeyPoolConfig::default(),
@@ -302,6 +333,7 @@ impl Config {
         within("key_pool.threads", "1 to 64", 1..=64, pool.threads)?;
         within("log.days", "1 to 365", 1..=365, self.log.days)?;
         self.audit.check()?;
+        self.authority.check()?;
         self.check_slots()
     }
 

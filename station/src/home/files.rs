@@ -89,7 +89,11 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<(), HomeError> {
         let _ = std::fs::remove_file(temporary);
         return Err(failed("written")(source));
     }
-    let directory = path.parent().unwrap_or(Path::new("."));
+    // A bare file name has the empty path as its parent.
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     File::open(directory)
         .and_then(|directory| directory.sync_all())
         .map_err(failed("written"))

@@ -9,6 +9,8 @@
 //!   registry.sqlite (…)       0600  pins, where the registry is the embedded one
 //!   keys/audit.pem            0600  the key that signs checkpoints
 //!   keys/operator.token       0600  the first operator's token
+//!   keys/demo-authority.pem   0600  signs products, where the authority is a demonstration's
+//!   authority/DIGEST.policy   0600  the root policy whose digest the configuration pins
 //!   tlog/                      0700 the audit log's tree as others can read it; made from the journal, and made anew where it is lost
 //!   log/keyline.DATE.jsonl    0600  what happened, for people who look for a fault; never a secret
 //! ```
@@ -30,8 +32,8 @@ use crate::registry::{RegistryAddress, RegistryError};
 
 pub use audit_config::{AuditConfig, LogKeyConfig, WitnessConfig};
 pub use config::{
-    Config, JournalConfig, KeyPoolConfig, LineConfig, LogConfig, OperatorConfig, RegistryConfig,
-    SLOTS_MAX, SlotConfig, StationConfig, registry_url_in,
+    AuthorityConfig, Config, JournalConfig, KeyPoolConfig, LineConfig, LogConfig, OperatorConfig,
+    RegistryConfig, SLOTS_MAX, SlotConfig, StationConfig, registry_url_in,
 };
 pub use error::{ConfigError, HomeError};
 pub(crate) use files::{check_private_directory, create_private_directory, free_space};
@@ -113,6 +115,15 @@ impl Home {
         self.config.station.id
     }
 
+    /// Pins a root in the configuration of a home that has none.
+    ///
+    /// # Errors
+    /// As [`pin_root`].
+    pub fn pin_root(&mut self, digest: &[u8; 32]) -> Result<(), HomeError> {
+        self.config = pin_root(&self.path, digest)?;
+        Ok(())
+    }
+
     /// A path from the configuration, which may be relative to the home.
     #[must_use]
     pub fn resolve(&self, path: &Path) -> PathBuf {
@@ -177,7 +188,7 @@ impl NewHome {
         }
         let lock = HomeLock::take(&path)?;
         files::clear(&path, &[UNFINISHED_FILE, lock::LOCK_FILE])?;
-        for directory in ["keys", "log"] {
+        for directory in ["keys", "log", "authority"] {
             files::create_private_directory(&path.join(directory))?;
         }
         Ok(Self { path, lock })
@@ -250,6 +261,35 @@ pub fn write_config(home: &Path, config: &Config) -> Result<(), HomeError> {
             source,
         })?;
     write_private(&path, text.as_bytes())
+}
+
+/// Pins another root in the configuration, and leaves the rest of the file as people wrote it: whole and on disk, or not at all.
+///
+/// # Errors
+/// [`HomeError`] where it can't be read or written.
+pub fn pin_root(home: &Path, digest: &[u8; 32]) -> Result<Config, HomeError> {
+    let path = home.join(CONFIG_FILE);
+    let text = std::fs::read_to_string(&path)
+        .map_err(|source| HomeError::from_io(&path, "read", source))?;
+    let parse = |text: &str| {
+        Config::parse(text).map_err(|source| HomeError::Config {
+            path: path.clone(),
+            source,
+        })
+    };
+    let pinned = hex::encode(digest);
+    let line = format!("[authority]\nroot_digest = \"{pinned}\"\n");
+    let before = parse(&text)?.authority.root_digest;
+    let text = if let Some(before) = before {
+        text.replace(&before, &pinned)
+    } else if text.contains("[authority]\n") {
+        text.replacen("[authority]\n", &line, 1)
+    } else {
+        format!("{text}\n{line}")
+    };
+    let config = parse(&text)?;
+    write_private(&path, text.as_bytes())?;
+    Ok(config)
 }
 
 /// Closes a home for good: another station has taken its place.

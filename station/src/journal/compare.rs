@@ -17,7 +17,7 @@ pub(crate) struct Table {
 }
 
 /// Every table that the changes write. Of operators only id and role are in the log.
-pub(crate) const TABLES: [Table; 7] = [
+pub(crate) const TABLES: [Table; 8] = [
     Table {
         name: "product",
         key: "id",
@@ -77,6 +77,11 @@ pub(crate) const TABLES: [Table; 7] = [
         name: "log_key",
         key: "key",
         columns: &["added_at", "retired_at"],
+    },
+    Table {
+        name: "authority_bundle",
+        key: "leaf_index",
+        columns: &["kind", "subject", "version", "digest", "note"],
     },
     Table {
         name: "operator",

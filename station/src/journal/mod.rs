@@ -8,6 +8,7 @@
 //! The rules that every change is held against are in `rules`; they work on what the writer holds in memory, so that a request that
 //! is refused never reaches the database.
 
+mod bundle_rules;
 mod clock;
 mod compare;
 mod conducted;
@@ -51,7 +52,7 @@ pub use export::{
 };
 pub use model::{
     AheadBounds, Alarm, Committed, Entry, Idempotency, InterruptedRun, LogKey, Operator,
-    OrderCounts, StepEvent, StoredCosignature, Unit, UnitFilter,
+    OrderCounts, StepEvent, StoredBundle, StoredCosignature, Unit, UnitFilter,
 };
 pub use question::LotRun;
 pub use question::log::LEAVES_MAX;

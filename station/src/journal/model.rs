@@ -188,6 +188,21 @@ pub struct AheadBounds {
     pub hours_max: u64,
 }
 
+/// A signed bundle that was accepted: a roster, a product or a station enrolment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredBundle {
+    /// `roster`, `product` or `station`.
+    pub kind: String,
+    /// What it is about.
+    pub subject: String,
+    /// Its version.
+    pub version: u64,
+    /// SHA-256 of its text, without signatures.
+    pub digest: [u8; 32],
+    /// The signed note.
+    pub note: String,
+}
+
 /// A witness's signature on one of this log's checkpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredCosignature {

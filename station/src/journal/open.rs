@@ -237,6 +237,10 @@ pub(super) async fn load_state(reader: &JournalReader) -> Result<Layer, JournalE
     for operator in reader.operators().await? {
         state.operators.insert(operator.id.clone(), operator);
     }
+    for bundle in reader.bundles().await? {
+        let key = (bundle.kind, bundle.subject);
+        state.bundles.insert(key, bundle.version);
+    }
     for key in reader.log_keys().await? {
         state.log_keys.insert(key.key.to_string(), key);
     }

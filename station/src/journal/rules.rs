@@ -1,6 +1,7 @@
 //! What a change may do, and what it does: the rules of the journal, without a database.
 
 use super::JournalError;
+use super::bundle_rules::{AcceptedLeaf, accept};
 use super::key_rules::{add_key, retire_key};
 use super::model::Operator;
 use super::row::to_json;
@@ -30,6 +31,7 @@ pub(super) fn apply(view: &mut View<'_>, change: &Change) -> Result<(), JournalE
         | Change::FleetImportEnded { .. }
         | Change::StationEnrolled { .. }
         | Change::StationRetired { .. }
+        | Change::AuthorityReplaced { .. }
         | Change::StationReplaced { .. } => Ok(()),
         // Whoever conducted these runs is gone, or was told that he can't go on.
         Change::Started { .. } | Change::SigningResumed { .. } => {
@@ -38,6 +40,23 @@ pub(super) fn apply(view: &mut View<'_>, change: &Change) -> Result<(), JournalE
         }
         Change::LogKeyAdded { key, .. } => add_key(view, key),
         Change::LogKeyRetired { key, .. } => retire_key(view, key),
+        Change::BundleAccepted {
+            bundle,
+            subject,
+            version,
+            digest,
+            note,
+            ..
+        } => accept(
+            view,
+            &AcceptedLeaf {
+                kind: bundle,
+                subject,
+                version: *version,
+                digest,
+                note,
+            },
+        ),
         Change::ProductAdded { product, .. } => add_product(view, product),
         Change::ProductRetired { product, .. } => retire_product(view, *product),
         Change::OrderAdded { order, .. } => add_order(view, order),

@@ -95,6 +95,8 @@ pub(super) struct Layer {
     pub(super) operators: HashMap<String, Operator>,
     /// By verifier key, the retired ones too.
     pub(super) log_keys: BTreeMap<String, LogKey>,
+    /// The latest version of each bundle, by kind and subject. The bundles themselves are entries.
+    pub(super) bundles: HashMap<(String, String), u64>,
 }
 
 /// What a batch has changed and must store.
@@ -134,6 +136,7 @@ impl Layer {
         self.units.extend(draft.units);
         self.operators.extend(draft.operators);
         self.log_keys.extend(draft.log_keys);
+        self.bundles.extend(draft.bundles);
     }
 
     /// The keys that sign the checkpoint of a batch, the oldest first: those in force, and those that the batch adds or retires. So the

@@ -32,6 +32,8 @@ INSERT INTO entry (leaf_index, run_id, leaf, salt, body)
     FROM json_each(?);
 INSERT INTO unit_event (leaf_index, kind, device_id, run_id)
     SELECT value ->> 0, value ->> 1, unhex(value ->> 2), unhex(value ->> 3) FROM json_each(?);
+INSERT INTO authority_bundle (leaf_index, kind, subject, version, digest, note)
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, unhex(value ->> 4), value ->> 5 FROM json_each(?);
 INSERT INTO product (id, name, retired, record)
     SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3 FROM json_each(?) WHERE true
     ON CONFLICT (id) DO UPDATE SET retired = excluded.retired, record = excluded.record;
@@ -80,7 +82,11 @@ pub(super) struct Entries {
     cuts: Vec<(usize, usize, usize, usize, u8)>,
     /// Leaf index, kind, device id, run.
     events: Vec<(u64, &'static str, String, Option<String>)>,
+    bundles: Vec<BundleRow>,
 }
+
+/// Leaf index, kind, subject, version, digest in hexadecimal, note.
+type BundleRow = (u64, String, String, u64, String, String);
 
 impl Entries {
     /// Entries from the leaf index `first` on.
@@ -107,7 +113,7 @@ impl Entries {
         self.bodies.extend_from_slice(body.as_bytes());
     }
 
-    /// Adds what the entry at `index` says that befell a unit, if it does.
+    /// Adds what the entry at `index` says that befell a unit, or which bundle it accepts, if it does.
     pub(super) fn push_event_of(&mut self, index: u64, change: &Change) {
         if let Change::UnitQuarantined { device_id, .. }
         | Change::CloneAlarm { device_id, .. }
@@ -118,6 +124,20 @@ impl Entries {
             let run = change.run().map(|run| run.to_string());
             let device_id = device_id.0.to_string();
             self.events.push((index, change.kind(), device_id, run));
+        }
+        if let Change::BundleAccepted {
+            bundle,
+            subject,
+            version,
+            digest,
+            note,
+            ..
+        } = change
+        {
+            let (kind, subject) = (bundle.clone(), subject.clone());
+            let digest = hex::encode(digest);
+            self.bundles
+                .push((index, kind, subject, *version, digest, note.clone()));
         }
     }
 }
@@ -166,6 +186,7 @@ pub(super) async fn write(
         .bind(entries.bodies)
         .bind(rows(&entries.cuts)?)
         .bind(rows(&entries.events)?)
+        .bind(rows(&entries.bundles)?)
         .bind(products(state, dirty)?)
         .bind(rows(&order_rows)?)
         .bind(rows(&counts.collect::<Vec<_>>())?)

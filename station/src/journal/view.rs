@@ -42,6 +42,12 @@ impl<'a> View<'a> {
             .or_else(|| self.base.log_keys.get(name))
     }
 
+    /// The latest version of a bundle, by kind and subject.
+    pub(super) fn bundle_version(&self, key: &(String, String)) -> Option<u64> {
+        let newest = self.draft.bundles.get(key);
+        newest.or_else(|| self.base.bundles.get(key)).copied()
+    }
+
     pub(super) fn product(&self, id: ProductId) -> Option<&Product> {
         self.draft
             .products

@@ -44,6 +44,35 @@ pub enum Change {
         /// Who retired it.
         operator: String,
     },
+    /// A signed bundle was accepted: from this leaf on it says who may act, what is built or which stations build.
+    BundleAccepted {
+        /// `roster`, `product` or `station`.
+        bundle: String,
+        /// What it is about: a customer or site, a product's name, a station's id.
+        subject: String,
+        /// Its version: later ones replace it, earlier ones do not come back.
+        version: u64,
+        /// SHA-256 of its text, without signatures.
+        #[serde(with = "hex::serde")]
+        digest: [u8; 32],
+        /// The signed note, whole: an auditor sees who signed. It names no person.
+        note: String,
+        /// Who installed it.
+        operator: String,
+    },
+    /// Another root policy was pinned in the place of the one before, whose keys signed it.
+    AuthorityReplaced {
+        /// SHA-256 of the policy before.
+        #[serde(with = "hex::serde")]
+        previous: [u8; 32],
+        /// SHA-256 of the policy from now on.
+        #[serde(with = "hex::serde")]
+        root: [u8; 32],
+        /// The signed policy, whole.
+        note: String,
+        /// Who installed it.
+        operator: String,
+    },
     /// A work order was added.
     OrderAdded {
         /// The order, whole.
@@ -296,6 +325,8 @@ impl Change {
             Self::Stopped => "stopped",
             Self::ProductAdded { .. } => "product-added",
             Self::ProductRetired { .. } => "product-retired",
+            Self::BundleAccepted { .. } => "bundle-accepted",
+            Self::AuthorityReplaced { .. } => "authority-replaced",
             Self::OrderAdded { .. } => "order-added",
             Self::OrderClosed { .. } => "order-closed",
             Self::OperatorAdded { .. } => "operator-added",

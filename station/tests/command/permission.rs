@@ -61,12 +61,21 @@ fn the_role_says_what_may_be_done() {
         "1",
     ];
     let provision = ["provision", "--order", "WO-1", "--slot", "1"];
-    for role in [Role::Auditor, Role::Technician, Role::Supervisor] {
+    // No root signed it: whoever may try is told so, whoever may not hears only that.
+    std::fs::write(station.directory().join("bundle"), "nothing").unwrap();
+    let install = ["authority", "install", "bundle"];
+    for role in [
+        Role::Auditor,
+        Role::Technician,
+        Role::Supervisor,
+        Role::KeyAdministrator,
+    ] {
         let token = add_operator(&station, role);
         for (permission, command) in [
             (Permission::ManageProducts, &add_product[..]),
             (Permission::ManageOrders, &add_order[..]),
             (Permission::Provision, &provision[..]),
+            (Permission::ManageAuthority, &install[..]),
         ] {
             let arguments = [&["--operator-token", &token], command].concat();
             let ran = station.run(&arguments);

@@ -2,6 +2,7 @@
 //!
 //! Each check is a function that gives one [`CheckResult`]. A check that another one makes pointless is left out.
 
+mod authority;
 mod home;
 mod log_keys;
 mod outside;
@@ -32,6 +33,11 @@ pub(super) async fn run(home: &Path, sink: &dyn EventSink) -> Result<Summary, Co
         tell(home::owner(home).await);
         tell(home::space(home, config));
         tell(home::operator(home, config));
+        tell(authority::root(home, config));
+        authority::bundles(home, config)
+            .await
+            .into_iter()
+            .for_each(&mut tell);
         let (checks, keys) = log_keys::check(home, config).await;
         checks.into_iter().for_each(&mut tell);
         tell(home::journal(home, config, &keys).await);

@@ -1,5 +1,6 @@
 //! What can be asked, one file a subject. Each question is answered from an index.
 
+mod authority;
 mod cosignature;
 mod entry;
 pub(super) mod log;
