@@ -41,14 +41,14 @@ pub(super) struct Walk<'a, 'f> {
 
 impl<'a, 'f> Walk<'a, 'f> {
     pub(super) fn new(
-        inputs: &Inputs<'a>,
+        ring: Ring,
         witness: Witness<'a>,
         replay: Option<Replay>,
         findings: &'a mut Findings<'f>,
     ) -> Self {
         Self {
             findings,
-            ring: Ring::new(inputs.origin, inputs.keys),
+            ring,
             frontier: Frontier::default(),
             whole: true,
             next: 0,
@@ -274,6 +274,7 @@ impl<'a, 'f> Walk<'a, 'f> {
             self.findings
                 .add(Code::CheckpointMissing.at(place, message));
         }
+        self.findings.extend(self.ring.vouched());
         self.carry_out().await;
         let late = self.time.give_up();
         self.findings.extend(late);

@@ -14,4 +14,5 @@ mod changed;
 mod command;
 mod forged;
 mod line;
+mod rolled_over;
 mod witnessed;

@@ -125,8 +125,7 @@ pub(super) async fn run(
             checkpoint = Some(note);
         }
         AuditAction::Policy => {
-            let policy = OpenLog::open(home).await?.policy()?;
-            let text = String::from_utf8_lossy(&policy.to_bytes()).into_owned();
+            let text = OpenLog::open(home).await?.policy_text().await?;
             sink.emit(Event::Document { text });
         }
         AuditAction::Prove {

@@ -49,6 +49,21 @@ impl OpenLog {
         policy_of(&self.config.audit, &self.keys).map_err(log_refused)
     }
 
+    /// The policy as a file, with a comment for each key that signs no more: no reader trusts it by that.
+    pub(super) async fn policy_text(&self) -> Result<String, CommandError> {
+        let policy = self.policy()?;
+        let mut text = String::new();
+        for key in self.journal.log_keys().await? {
+            if let Some(retired_at) = key.retired_at {
+                text += &format!(
+                    "# Retired by leaf {retired_at}: {}\n# Files from before are checked with the policy of then.\n",
+                    key.key
+                );
+            }
+        }
+        Ok(text + &String::from_utf8_lossy(&policy.to_bytes()))
+    }
+
     /// The latest checkpoint, or the latest one with the cosignatures that the configuration asks for.
     pub(super) async fn checkpoint(&self, witnessed: bool) -> Result<String, CommandError> {
         if !witnessed {

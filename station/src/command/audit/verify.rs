@@ -150,7 +150,8 @@ fn export_directory(path: &Path, policy: &TrustPolicy) -> VerdictView {
             words,
         }));
     };
-    match export::verify(path, &policy.log_keys()) {
+    let given = policy.log_keys();
+    match export::verify(path, &given) {
         Ok(verified) => {
             let manifest = &verified.manifest;
             for file in &manifest.files {
@@ -160,7 +161,12 @@ fn export_directory(path: &Path, policy: &TrustPolicy) -> VerdictView {
                 );
                 tell("file", Outcome::Holds, words);
             }
-            let trusted = policy.check(&verified.checkpoint_note);
+            for key in verified.keys.iter().filter(|key| !given.contains(key)) {
+                let words = format!("a key of the policy handed over to {:08x}", key.key_id());
+                tell("log-keys", Outcome::Holds, words);
+            }
+            let trusted = policy.trusting(&verified.keys);
+            let trusted = trusted.check(&verified.checkpoint_note);
             view.holds = trusted.is_ok();
             match trusted {
                 Ok(trusted) => tell("checkpoint", Outcome::Holds, dossier::words_of(&trusted)),

@@ -1,0 +1,125 @@
+//! The log's key rolls over in front of auditors who hold an old policy, the new one, or both.
+
+use crate::line::{built, policy_text, prove};
+use crate::station::{Ran, Station};
+
+/// Makes a second key file and names it in the configuration.
+pub(crate) fn configure_a_second_key(station: &Station) {
+    station
+        .run(&["audit", "key", "make", "--file", "keys/audit2.pem"])
+        .good();
+    let path = station.home().join("config.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let block = "[[audit.key]]\nkind = \"file\"\npath = \"keys/audit2.pem\"\n\n[operator]";
+    std::fs::write(path, text.replacen("[operator]", block, 1)).unwrap();
+}
+
+pub(crate) fn add(station: &Station) -> Ran {
+    station.run(&["audit", "key", "add", "keys/audit2.pem"])
+}
+
+pub(crate) fn retire(station: &Station) -> Ran {
+    let words = ["audit", "key", "retire", "keys/audit.pem"];
+    let rest = ["--reason", "roll over", "--permit", "retire-key"];
+    station.run(&[&words[..], &rest].concat())
+}
+
+/// A station that rolled its key over, the policies from before and after, and a unit from before.
+struct RolledOver {
+    station: Station,
+    unit: String,
+    old: String,
+    new: String,
+    /// Made before the roll-over.
+    dossier: String,
+}
+
+fn rolled_over() -> RolledOver {
+    let (station, ids) = built(2);
+    let save = |name: &str| {
+        let path = station.directory().join(name);
+        std::fs::write(&path, policy_text(&station)).unwrap();
+        path.display().to_string()
+    };
+    let old = save("old.policy");
+    let dossier = prove(&station, &ids[0], "old.json").display().to_string();
+    configure_a_second_key(&station);
+    add(&station).good();
+    let count = ["provision", "--order", "WO-1", "--count", "1"];
+    station.run(&count).good();
+    retire(&station).good();
+    station.run(&count).good();
+    let new = save("new.policy");
+    RolledOver {
+        unit: ids[0].clone(),
+        station,
+        old,
+        new,
+        dossier,
+    }
+}
+
+#[test]
+fn the_whole_station_holds_under_the_old_policy_the_new_one_both_and_none() {
+    let RolledOver {
+        station, old, new, ..
+    } = rolled_over();
+    let both = station.directory().join("both.policy");
+    let lines = std::fs::read_to_string(&new).unwrap();
+    let old_log = std::fs::read_to_string(&old).unwrap();
+    let old_log = old_log.lines().find(|line| line.starts_with("log ")).unwrap();
+    std::fs::write(&both, format!("{old_log}\n{lines}")).unwrap();
+    let both = both.display().to_string();
+    station.run(&["audit", "verify", "--deep"]).good();
+    for policy in [&old, &new, &both] {
+        let deep = station.run(&["audit", "verify", "--deep", "--policy", policy]);
+        assert_eq!(deep.code, 0, "{policy}: {:?}", deep.lines);
+    }
+    // Whoever made a log of this name with a key of his own is not believed for naming it.
+    let stranger = Station::with_order(1);
+    let stranger_policy = station.directory().join("stranger.policy");
+    std::fs::write(&stranger_policy, policy_text(&stranger)).unwrap();
+    let path = stranger_policy.display().to_string();
+    let deep = station.run(&["audit", "verify", "--deep", "--policy", &path]);
+    assert_eq!(deep.code, 5, "{:?}", deep.lines);
+}
+
+#[test]
+fn files_from_after_a_roll_over_hold_under_the_old_policy_and_the_new_one_says_who_was_retired() {
+    let RolledOver {
+        station,
+        unit,
+        old,
+        new,
+        dossier,
+    } = rolled_over();
+    let out = station.directory().join("export").display().to_string();
+    station
+        .run(&["audit", "export", "--order", "WO-1", "--format", "csv", "--out", &out])
+        .good();
+    let later = prove(&station, &unit, "later.json").display().to_string();
+    for policy in [&old, &new] {
+        for file in [&out, &later] {
+            let verified = station.run(&["audit", "verify", file, "--policy", policy]);
+            assert_eq!(verified.code, 0, "{file} {policy}: {:?}", verified.lines);
+        }
+    }
+    // A file from before is under no key of the new policy; the old one still checks it.
+    let before = |policy: &str| station.run(&["audit", "verify", &dossier, "--policy", policy]);
+    before(&old).good();
+    assert_eq!(before(&new).code, 5);
+    let text = std::fs::read_to_string(&new).unwrap();
+    let retired = text.lines().find(|line| line.starts_with("# Retired")).unwrap();
+    let old_text = std::fs::read_to_string(&old).unwrap();
+    let old_key = old_text.split_whitespace().nth(1).unwrap();
+    assert!(retired.contains(old_key), "{text}");
+
+    // The hand-over proves itself: one that somebody changed is found.
+    let hand_over = station.directory().join("export/log-keys.json");
+    let text = std::fs::read_to_string(&hand_over).unwrap();
+    std::fs::write(&hand_over, text.replacen("\"index\": ", "\"index\": 1", 1)).unwrap();
+    let verified = station.run(&["audit", "verify", &out, "--policy", &old]);
+    assert_eq!(verified.code, 5);
+    let found = format!("{:?}", verified.lines);
+    assert!(found.contains("log-keys.json does not hold"), "{found}");
+}
