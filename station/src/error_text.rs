@@ -14,3 +14,8 @@ pub fn chain(error: &dyn Error) -> String {
     }
     text
 }
+
+/// A number with what it counts: "1 leaf", "2 leaves".
+pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}

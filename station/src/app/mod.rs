@@ -29,6 +29,7 @@ use crate::tiles::{LogReader, Publisher, TILE_DIRECTORY, TileDirectory};
 use refusals::Refusals;
 
 pub use error::AppError;
+pub(crate) use error::REGISTRY_MISSING_NEXT;
 pub use init::{Created, InitOptions, init};
 pub use log_keys::{ConfiguredKey, TokenOptions, open_signer, open_signers};
 pub use replace::{ReplaceOptions, replace};
@@ -137,11 +138,24 @@ impl App {
         if let Some(registry) = &*connected {
             return Ok(registry.clone());
         }
+        self.refuse_missing_registry().await?;
         let url = self.home.registry_url();
         let registry = connect(url).await?;
         *connected = Some(registry.clone());
         self.cosigner.with_registry(&registry).await;
         Ok(registry)
+    }
+
+    /// An empty registry is made for a new station only, never in the place of one that got lost.
+    async fn refuse_missing_registry(&self) -> Result<(), AppError> {
+        let url = &self.home.config().registry.url;
+        let Some(path) = crate::home::missing_registry_file(self.home.path(), url) else {
+            return Ok(());
+        };
+        match self.journal.pinned_count().await? {
+            0 => Ok(()),
+            pinned => Err(AppError::RegistryMissing { path, pinned }),
+        }
     }
 
     /// Who has the log's checkpoints cosigned.

@@ -131,6 +131,14 @@ pub enum CommandError {
     /// A unit's dossier can't be made.
     #[error("the dossier could not be made")]
     Dossier(#[from] DossierError),
+    /// A file would not hold: it was not written.
+    #[error("expected a {what} that holds, nothing was written: {words}")]
+    Evidence {
+        /// `dossier`.
+        what: &'static str,
+        /// The check that is broken, and how.
+        words: String,
+    },
     /// A lot report can't be made.
     #[error("the report could not be made")]
     Report(#[from] ReportError),
@@ -187,6 +195,7 @@ const fn permit_name(permit: Permit) -> &'static str {
         Permit::Revoke => "revoke",
         Permit::ReplaceStation => "replace-station",
         Permit::RetireKey => "retire-key",
+        Permit::RetireKeyUnwitnessed => "retire-key-unwitnessed",
     }
 }
 
@@ -215,9 +224,11 @@ impl CommandError {
             Self::Image(_) | Self::Socket(_) | Self::NotReady { .. } | Self::System { .. } => {
                 ExitCode::NotReady
             }
-            Self::Dossier(_) | Self::Report(_) | Self::Cosign(_) | Self::Reconcile(_) => {
-                ExitCode::AuditRefused
-            }
+            Self::Dossier(_)
+            | Self::Evidence { .. }
+            | Self::Report(_)
+            | Self::Cosign(_)
+            | Self::Reconcile(_) => ExitCode::AuditRefused,
             Self::PermitMissing { .. } => ExitCode::NotAllowed,
             Self::Order(failure) if matches!(failure.code, FailureCode::OrderClosed) => {
                 ExitCode::Usage
@@ -253,6 +264,7 @@ impl CommandError {
             Self::Input { .. } => "input",
             Self::Output { .. } => "output",
             Self::Dossier(_) => "dossier",
+            Self::Evidence { .. } => "evidence",
             Self::Report(_) => "report",
             Self::Cosign(_) => "cosign",
             Self::Reconcile(_) => "reconcile",
@@ -313,7 +325,7 @@ impl CommandError {
             Self::Report(ReportError::TooManyUnits(_)) => {
                 "Make several reports, each of a time: --from TIME --to TIME."
             }
-            Self::Dossier(_) | Self::Report(_) => "Run `keyline audit verify --deep`.",
+            Self::Dossier(_) | Self::Evidence { .. } | Self::Report(_) => "Run `keyline audit verify --deep`.",
             Self::Reconcile(_) => "Keep the home as it is, and have a copy of its journal looked at.",
             Self::Cosign(_) => "Run `keyline doctor`: it names the witnesses that do not answer.",
             Self::Socket(error) => error.next(),

@@ -136,8 +136,16 @@ impl Act<'_> {
             operator: self.operator(),
         })
         .await?;
+        let witnesses = if self.app.home().config().audit.witnesses.is_empty() {
+            String::new()
+        } else {
+            format!(
+                "\nHave each witness trust it before you retire the old key: stop the witness, then\n  keyline witness trust --store DIR '{}'\nand start it again.",
+                key.key
+            )
+        };
         self.say(format!(
-            "The key {} signs every checkpoint from now on, beside those that did before. Give auditors its verifier key:\n  {}",
+            "The key {} signs every checkpoint from now on, beside those that did before. Give auditors its verifier key:\n  {}{witnesses}",
             key_id(key),
             key.key
         ));
@@ -157,6 +165,7 @@ impl Act<'_> {
             Permit::RetireKey,
             "a retired key never signs this log again",
         )?;
+        self.refuse_unwitnessed(key, permit).await?;
         self.commit(Change::LogKeyRetired {
             key: key.key.to_string(),
             operator: self.operator(),
@@ -168,5 +177,28 @@ impl Act<'_> {
             key_id(key)
         ));
         Ok(())
+    }
+
+    /// Refuses to retire a key without which too few witnesses would cosign: the line would stop soon after.
+    async fn refuse_unwitnessed(
+        &self,
+        key: &ConfiguredKey,
+        permit: &[Permit],
+    ) -> Result<(), CommandError> {
+        if permit.contains(&Permit::RetireKeyUnwitnessed) {
+            return Ok(());
+        }
+        let silent = self.app.cosigner().silent_without(&key.key).await?;
+        if silent.is_empty() {
+            return Ok(());
+        }
+        Err(CommandError::NotReady {
+            message: format!(
+                "expected enough witnesses that cosign without the key {}, got: {}",
+                key_id(key),
+                silent.join("; ")
+            ),
+            next: "Have each witness trust the key that stays (stop it, `keyline witness trust --store DIR KEY`, start it again), then retire. In an emergency: `--permit retire-key-unwitnessed` as well; nothing is cosigned then until they trust it.".to_owned(),
+        })
     }
 }

@@ -177,6 +177,8 @@ pub enum Permit {
     ReplaceStation,
     /// Retire a key of the audit log: it never signs again.
     RetireKey,
+    /// Retire it though too few witnesses trust the one that stays.
+    RetireKeyUnwitnessed,
 }
 
 /// A product to be added.

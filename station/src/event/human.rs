@@ -184,7 +184,11 @@ impl<A: Write + Send, W: Write + Send> HumanSink<A, W> {
             result,
             ..
         } = verdict;
-        let of = printable(&format!("{what} of {subject}: {result}"));
+        let of = printable(&match (verdict.holds, subject.as_str()) {
+            (true, _) => format!("{what} of {subject}: {result}"),
+            (false, "") => format!("{what}: {result}"),
+            (false, _) => format!("{what} of {subject}, which claims: {result}"),
+        });
         text + &format!("{}  {of}\n", self.colour(word, colour))
     }
 

@@ -96,7 +96,9 @@ impl ExportError {
             | Self::NoParent { .. }
             | Self::Seal(SealError::TooLarge { .. }) => ExitCode::Usage,
             Self::File { .. } | Self::Encoding { .. } | Self::Seal(_) => ExitCode::NotReady,
-            Self::Journal(_) | Self::Audit(_) | Self::Cosign(_) | Self::HandOver(_) => ExitCode::AuditRefused,
+            Self::Journal(_) | Self::Audit(_) | Self::Cosign(_) | Self::HandOver(_) => {
+                ExitCode::AuditRefused
+            }
             Self::Stopped => ExitCode::Interrupted,
         }
     }

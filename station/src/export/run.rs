@@ -73,9 +73,7 @@ pub struct Exported {
 pub async fn export(job: &ExportJob<'_>, options: &ExportOptions) -> Result<Exported, ExportError> {
     check(options)?;
     // What is signed here must be what the log says: a journal that somebody has edited hands nothing out.
-    job.reader
-        .verify_log(&job.journal.verifier_keys())
-        .await?;
+    job.reader.verify_log(&job.journal.verifier_keys()).await?;
     let place = Place::begin(&options.out)?;
     let Some(recipient) = &options.seal_to else {
         let prepared = prepare(job, options, place.path(), u64::MAX).await?;

@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 use crate::record::StationId;
 
 pub use audit_config::{AuditConfig, LogKeyConfig, WitnessConfig};
+pub(crate) use config::missing_registry_file;
 pub use config::{
     Config, JournalConfig, KeyPoolConfig, LineConfig, LogConfig, OperatorConfig, RegistryConfig,
     SLOTS_MAX, SlotConfig, StationConfig, registry_url_in,

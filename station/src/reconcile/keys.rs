@@ -100,7 +100,8 @@ impl Ring {
         let first = self.inherited.as_ref()?;
         let place = format!("the log's first key {}", name(first));
         Some(if self.given_signed_last {
-            let message = "a leaf retires it, under checkpoints that a key which you trust has signed";
+            let message =
+                "a leaf retires it, under checkpoints that a key which you trust has signed";
             Code::KeyInherited.at(place, message)
         } else {
             let message = "expected the last checkpoint to be signed by a key that you trust, it is not: whose log this is only the log says";
@@ -307,7 +308,10 @@ mod tests {
         let found = walk(ring(3), Absent);
         assert_eq!(found.code, "checkpoint-not-signed");
         assert!(found.message.contains("only the log says"), "{found:?}");
-        assert_eq!(Ring::new("log.example", &[key(1)], Some(key(1))).vouched(), None);
+        assert_eq!(
+            Ring::new("log.example", &[key(1)], Some(key(1))).vouched(),
+            None
+        );
     }
 
     #[test]

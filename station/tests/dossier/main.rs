@@ -15,4 +15,5 @@ mod command;
 mod forged;
 mod line;
 mod rolled_over;
+mod troubled;
 mod witnessed;

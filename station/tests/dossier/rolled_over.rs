@@ -2,6 +2,7 @@
 
 use crate::line::{built, policy_text, prove};
 use crate::station::{Ran, Station};
+use crate::witnessed::witnessed_by;
 
 /// Makes a second key file and names it in the configuration.
 pub(crate) fn configure_a_second_key(station: &Station) {
@@ -67,7 +68,10 @@ fn the_whole_station_holds_under_the_old_policy_the_new_one_both_and_none() {
     let both = station.directory().join("both.policy");
     let lines = std::fs::read_to_string(&new).unwrap();
     let old_log = std::fs::read_to_string(&old).unwrap();
-    let old_log = old_log.lines().find(|line| line.starts_with("log ")).unwrap();
+    let old_log = old_log
+        .lines()
+        .find(|line| line.starts_with("log "))
+        .unwrap();
     std::fs::write(&both, format!("{old_log}\n{lines}")).unwrap();
     let both = both.display().to_string();
     station.run(&["audit", "verify", "--deep"]).good();
@@ -95,7 +99,9 @@ fn files_from_after_a_roll_over_hold_under_the_old_policy_and_the_new_one_says_w
     } = rolled_over();
     let out = station.directory().join("export").display().to_string();
     station
-        .run(&["audit", "export", "--order", "WO-1", "--format", "csv", "--out", &out])
+        .run(&[
+            "audit", "export", "--order", "WO-1", "--format", "csv", "--out", &out,
+        ])
         .good();
     let later = prove(&station, &unit, "later.json").display().to_string();
     for policy in [&old, &new] {
@@ -109,7 +115,10 @@ fn files_from_after_a_roll_over_hold_under_the_old_policy_and_the_new_one_says_w
     before(&old).good();
     assert_eq!(before(&new).code, 5);
     let text = std::fs::read_to_string(&new).unwrap();
-    let retired = text.lines().find(|line| line.starts_with("# Retired")).unwrap();
+    let retired = text
+        .lines()
+        .find(|line| line.starts_with("# Retired"))
+        .unwrap();
     let old_text = std::fs::read_to_string(&old).unwrap();
     let old_key = old_text.split_whitespace().nth(1).unwrap();
     assert!(retired.contains(old_key), "{text}");
@@ -122,4 +131,64 @@ fn files_from_after_a_roll_over_hold_under_the_old_policy_and_the_new_one_says_w
     assert_eq!(verified.code, 5);
     let found = format!("{:?}", verified.lines);
     assert!(found.contains("log-keys.json does not hold"), "{found}");
+}
+
+/// A witness that trusts the old key only cosigns as long as both sign, and nothing after.
+#[test]
+fn a_key_is_not_retired_before_the_witnesses_trust_its_successor() {
+    let (station, ids) = built(1);
+    let _witness = witnessed_by(&station, "w.example");
+    let count = ["provision", "--order", "WO-1", "--count", "1"];
+    station.run(&count).good();
+    configure_a_second_key(&station);
+    let added = add(&station).good();
+    let told = format!("{:?}", added.all("notice"));
+    assert!(told.contains("keyline witness trust --store DIR"), "{told}");
+    let refused = retire(&station).refused(3, "not-ready");
+    let message = refused.error_message();
+    assert!(message.contains("to trust this log's key"), "{message}");
+
+    // In an emergency it goes all the same, and whoever looks is told what is missing.
+    let words = [
+        "audit",
+        "key",
+        "retire",
+        "keys/audit.pem",
+        "--reason",
+        "stolen",
+    ];
+    let permits = [
+        "--permit",
+        "retire-key",
+        "--permit",
+        "retire-key-unwitnessed",
+    ];
+    station.run(&[&words[..], &permits].concat()).good();
+    station.run(&count).good();
+    let doctor = station.run(&["doctor"]);
+    assert_eq!(doctor.code, 3, "{:?}", doctor.lines);
+    let checks = doctor.all("check").into_iter();
+    let told = checks.filter(|check| check["check"] == "witness-1");
+    let told = format!("{:?}", told.collect::<Vec<_>>());
+    assert!(told.contains("to trust this log's key"), "{told}");
+    let shipped = station.run(&["order", "ship", "WO-1"]);
+    let told = format!("{:?}", shipped.all("warning"));
+    assert!(told.contains("to trust this log's key"), "{told}");
+    station
+        .run(&[
+            "unit",
+            "scrap",
+            &ids[0],
+            "--reason",
+            "a scratch",
+            "--permit",
+            "scrap",
+        ])
+        .good();
+    let out = station.directory().join("late.json").display().to_string();
+    let proven = station
+        .run(&["audit", "prove", &ids[0], "--out", &out])
+        .good();
+    let told = format!("{:?}", proven.all("warning"));
+    assert!(told.contains("w.example"), "{told}");
 }

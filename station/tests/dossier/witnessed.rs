@@ -10,7 +10,7 @@ use crate::station::{Station, keyline, ran};
 use keyline_station::dossier::verify;
 
 /// A witness's process, ended with this value.
-struct Witness {
+pub(crate) struct Witness {
     process: Child,
     // Read to the end, so that it never waits for a reader.
     _lines: BufReader<ChildStdout>,
@@ -24,7 +24,7 @@ impl Drop for Witness {
 }
 
 /// Makes a witness that trusts the station's log and whose cosignature the station needs, and starts it.
-fn witnessed_by(station: &Station, name: &str) -> Witness {
+pub(crate) fn witnessed_by(station: &Station, name: &str) -> Witness {
     let store = station.directory().join(name);
     let witness = |arguments: &[&str]| {
         let mut command = keyline();

@@ -1,7 +1,11 @@
 //! `keyline audit verify --deep`: the whole station, held against itself, the registry and the witnesses.
 
+use std::path::PathBuf;
+
 use super::super::CommandError;
 use super::open::OpenLog;
+use super::outside;
+use crate::app::{AppError, REGISTRY_MISSING_NEXT};
 use crate::audit::{TrustPolicy, VerifierKey};
 use crate::error_text::chain;
 use crate::event::{CheckResult, CheckState, Event, EventSink, VerdictView};
@@ -18,21 +22,25 @@ pub(super) async fn run(
 ) -> Result<ExitCode, CommandError> {
     let origin = &log.config.station.name;
     let keys = trusted(log, policy, origin, sink).await?;
-    let mut outside = Outside::default();
+    let mut known = Outside::default();
     let registry = if offline {
-        outside.left_out("the registry and the witnesses were left out, as was asked for");
+        known.left_out("the registry and the witnesses were left out, as was asked for");
         None
     } else {
-        outside.ask_witnesses(log, origin).await;
+        known.ask_witnesses(log, origin).await;
+        if let Some((path, pinned)) = outside::missing_registry(log).await? {
+            known.registry_missing(path, pinned);
+        }
         match log.registry().await {
             Ok(registry) => Some(registry),
             Err(words) => {
-                outside.left_out(&format!("the registry was not asked: {words}"));
+                known.left_out(&format!("the registry was not asked: {words}"));
                 None
             }
         }
     };
-    for check in outside.checks {
+    let registry_missing = known.registry_missing;
+    for check in known.checks {
         sink.emit(Event::Check(check));
     }
     let inputs = Inputs {
@@ -41,7 +49,7 @@ pub(super) async fn run(
         origin,
         station: log.config.station.id,
         registry: registry.as_ref(),
-        known: &outside.known,
+        known: &known.known,
         scope: Scope::Everything,
         scratch: None,
     };
@@ -53,7 +61,7 @@ pub(super) async fn run(
         registry.close().await;
     }
     let report = report?;
-    let holds = report.holds();
+    let holds = report.holds() && !registry_missing;
     sink.emit(Event::Verdict(Box::new(VerdictView {
         path: log.home.clone(),
         what: "station".to_owned(),
@@ -95,9 +103,21 @@ async fn trusted(
 struct Outside {
     known: Vec<KnownCheckpoint>,
     checks: Vec<CheckResult>,
+    registry_missing: bool,
 }
 
 impl Outside {
+    /// The registry's file is gone, and with it the pins of which the log speaks.
+    fn registry_missing(&mut self, path: PathBuf, pinned: u64) {
+        self.registry_missing = true;
+        self.checks.push(CheckResult {
+            check: "registry-missing".to_owned(),
+            state: CheckState::Fail,
+            found: AppError::RegistryMissing { path, pinned }.to_string(),
+            next: REGISTRY_MISSING_NEXT.to_owned(),
+        });
+    }
+
     fn left_out(&mut self, words: &str) {
         self.checks.push(CheckResult {
             check: "outside".to_owned(),

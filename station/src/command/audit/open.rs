@@ -49,6 +49,17 @@ impl OpenLog {
         policy_of(&self.config.audit, &self.keys).map_err(log_refused)
     }
 
+    /// Every key that signs the log or has signed it, the oldest first.
+    pub(super) async fn every_key(&self) -> Result<Vec<VerifierKey>, CommandError> {
+        let keys = self.journal.log_keys().await?;
+        Ok(keys.into_iter().map(|key| key.key).collect())
+    }
+
+    /// As [`policy`](Self::policy), for files that may be under a checkpoint from before a roll-over.
+    pub(super) async fn policy_with_every_key(&self) -> Result<TrustPolicy, CommandError> {
+        policy_of(&self.config.audit, &self.every_key().await?).map_err(log_refused)
+    }
+
     /// The policy as a file, with a comment for each key that signs no more: no reader trusts it by that.
     pub(super) async fn policy_text(&self) -> Result<String, CommandError> {
         let policy = self.policy()?;

@@ -6,7 +6,7 @@ use super::super::{Request, chain};
 use super::{fail, ok, warn};
 use crate::audit::{AuditError, VerifierKey};
 use crate::event::{CheckResult, Event, EventSink};
-use crate::home::{Config, HomeError, HomeLock, check_private_directory, free_space};
+use crate::home::{Config, Home, HomeError, HomeLock, check_private_directory, free_space};
 use crate::journal::{JournalReader, LogKey};
 use crate::operator::Token;
 use crate::socket::{self, Answer};
@@ -25,6 +25,9 @@ pub(super) fn directory(home: &Path) -> CheckResult {
             path: home.to_owned(),
         };
         return fail("home", missing.to_string(), missing.next());
+    }
+    if let Err(error) = Home::check_not_replaced(home) {
+        return fail("home", chain(&error), error.next());
     }
     match check_private_directory(home) {
         Ok(()) => ok("home", format!("{} is this user's alone", home.display())),
