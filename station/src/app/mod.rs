@@ -19,7 +19,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::audit::CheckpointSigners;
 use crate::cosign::{CosignError, Cosigner};
 use crate::home::{Home, HomeError};
-use crate::journal::{InterruptedRun, Journal, JournalReader};
+use crate::journal::{InterruptedRun, Journal, JournalError, JournalReader};
 use crate::key_pool::KeyPool;
 use crate::operator::{OperatorError, Permission, Principal, Role, Token};
 use crate::record::Change;
@@ -70,6 +70,7 @@ impl App {
             .map_err(audit_key)?;
         let keys = log_keys::configured(&signers, &config.audit, &config.station.name)
             .map_err(audit_key)?;
+        refuse_missing_journal(&home)?;
         let journal = open_journal(&home, signers).await?;
         let registry = registry_in_reach(&home).await;
         let mut cosigner = begin_cosigning(&home, &journal, registry.clone()).await?;
@@ -326,6 +327,16 @@ async fn connect(url: String) -> Result<Registry, RegistryError> {
     tokio::task::spawn_blocking(move || runtime.block_on(Registry::connect(&url)))
         .await
         .unwrap_or(Err(RegistryError::Closed))
+}
+
+/// A home is made with its journal: a new one in its place would be another log under the same name.
+fn refuse_missing_journal(home: &Home) -> Result<(), JournalError> {
+    let path = home.resolve(&home.config().journal.path);
+    if path.exists() {
+        Ok(())
+    } else {
+        Err(JournalError::Missing { path })
+    }
 }
 
 async fn open_journal(home: &Home, signers: CheckpointSigners) -> Result<Journal, AppError> {

@@ -70,7 +70,7 @@ pub enum CommandError {
     #[error("there is no agent for this chip")]
     Image(#[from] ImageError),
     /// Nothing of that name.
-    #[error("expected {} {what}'s name or id, found no {what} \"{name}\"", article(.what))]
+    #[error("expected {}, found no {what} \"{name}\"", named_by(.what))]
     Unknown {
         /// `product`, `order`, `unit`, `pin` or `key`.
         what: &'static str,
@@ -166,6 +166,14 @@ pub enum CommandError {
         /// How.
         message: String,
     },
+    /// Something else was given than what is needed.
+    #[error("{message}")]
+    Advice {
+        /// What was expected and what came.
+        message: String,
+        /// What to do.
+        next: String,
+    },
     /// The station is not ready for what was asked.
     #[error("{message}")]
     NotReady {
@@ -185,8 +193,13 @@ pub enum CommandError {
     },
 }
 
-fn article(noun: &str) -> &'static str {
-    if noun == "order" { "an" } else { "a" }
+fn named_by(noun: &str) -> String {
+    match noun {
+        "unit" | "pin" => format!("the device id or serial of a {noun}"),
+        "key" => "the key id, label or file of a key in the configuration".to_owned(),
+        "order" => "an order's name or id".to_owned(),
+        noun => format!("a {noun}'s name or id"),
+    }
 }
 
 const fn permit_name(permit: Permit) -> &'static str {
@@ -220,7 +233,8 @@ impl CommandError {
             | Self::Ambiguous { .. }
             | Self::Reason { .. }
             | Self::Slot { .. }
-            | Self::Usage { .. } => ExitCode::Usage,
+            | Self::Usage { .. }
+            | Self::Advice { .. } => ExitCode::Usage,
             Self::Image(_) | Self::Socket(_) | Self::NotReady { .. } | Self::System { .. } => {
                 ExitCode::NotReady
             }
@@ -281,7 +295,7 @@ impl CommandError {
             Self::Line(LineError::Journal(_)) => "journal",
             Self::Line(LineError::Registry(_)) => "registry",
             Self::Line(LineError::SlotLost(_)) => "line",
-            Self::Usage { .. } => "usage",
+            Self::Usage { .. } | Self::Advice { .. } => "usage",
             Self::NotReady { .. } => "not-ready",
             Self::System { .. } => "system",
         }
@@ -302,7 +316,9 @@ impl CommandError {
             Self::Image(_) => "Install a station with an agent for this chip (`make firmware`).",
             Self::Unknown { what, .. } => match *what {
                 "product" => "Look at what there is: `keyline product list`.",
-                "key" => "Look at what there is: `keyline audit key list`.",
+                "key" => {
+                    "Look at what there is: `keyline audit key list`. A new key first gets an [[audit.key]] in config.toml."
+                }
                 "order" => "Look at what there is: `keyline order list`.",
                 _ => "Look at what there is: `keyline unit list`.",
             },
@@ -333,7 +349,7 @@ impl CommandError {
             Self::Usage { .. } => "See `keyline help`.",
             Self::Line(error) => return error.next(),
             Self::Order(failure) => return failure.next.clone(),
-            Self::NotReady { next, .. } => next,
+            Self::Advice { next, .. } | Self::NotReady { next, .. } => next,
             Self::System { .. } => "Run `keyline doctor`.",
         }
         .to_owned()

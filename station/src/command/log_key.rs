@@ -48,11 +48,15 @@ pub(super) async fn make(
     let lines = toml::to_string(&place).map_err(|error| CommandError::Usage {
         message: error.to_string(),
     })?;
+    sink.emit(Event::Document {
+        text: format!("[[audit.key]]\n{lines}"),
+    });
     sink.emit(Event::Notice {
         message: format!(
-            "Made an Ed25519 key pair; its public key is {}.\nIt signs nothing yet. Add it to {}, below what is there:\n\n[[audit.key]]\n{lines}\nThen have the log take it in: keyline audit key add {}",
+            "Made an Ed25519 key pair; its public key is {}.\nIt signs nothing yet. Add the block on standard output to {}, after the [[audit.key]] that is there.\nThen have the log take it in: keyline --home {} audit key add {}",
             hex::encode(signer.public_key()),
             home.join(crate::home::CONFIG_FILE).display(),
+            home.display(),
             name(&place),
         ),
     });

@@ -95,6 +95,7 @@ pub async fn deep(
     tell: &mut (dyn FnMut(Finding) + Send),
 ) -> Result<Report, ReconcileError> {
     let mut findings = Findings::new(tell);
+    findings.report.registry_asked = inputs.registry.is_some();
     let directory = match inputs.scratch {
         Some(path) => tempfile::tempdir_in(path),
         None => tempfile::tempdir(),
@@ -145,6 +146,7 @@ pub async fn deep(
         return Ok(findings.report);
     }
     tables::compare(&mut snapshot, &mut findings).await?;
+    findings.report.tables_compared = true;
     let mut log = Replayed::open(&scratch).await?;
     units::check_causes(&mut log, &mut findings).await?;
     units::check(&mut log, &inputs, snapshot_ms, &mut findings).await?;

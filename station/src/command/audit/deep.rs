@@ -7,10 +7,10 @@ use super::open::OpenLog;
 use super::outside;
 use crate::app::{AppError, REGISTRY_MISSING_NEXT};
 use crate::audit::{TrustPolicy, VerifierKey};
-use crate::error_text::chain;
+use crate::error_text::{chain, counted};
 use crate::event::{CheckResult, CheckState, Event, EventSink, VerdictView};
 use crate::exit::ExitCode;
-use crate::reconcile::{self, Finding, Inputs, KnownCheckpoint, Scope, Severity};
+use crate::reconcile::{self, Finding, Inputs, KnownCheckpoint, Report, Scope, Severity};
 use crate::witness::WitnessClient;
 
 /// Verifies everything and tells each finding as it is found.
@@ -62,6 +62,11 @@ pub(super) async fn run(
     }
     let report = report?;
     let holds = report.holds() && !registry_missing;
+    if holds {
+        for check in parts(&report, known.known.len() as u64) {
+            sink.emit(Event::Check(check));
+        }
+    }
     sink.emit(Event::Verdict(Box::new(VerdictView {
         path: log.home.clone(),
         what: "station".to_owned(),
@@ -86,7 +91,17 @@ async fn trusted(
 ) -> Result<Vec<VerifierKey>, CommandError> {
     if let Some(policy) = policy {
         let mut keys = policy.log_keys();
+        let names: Vec<_> = keys.iter().map(|key| key.name().to_owned()).collect();
         keys.retain(|key| key.name() == origin);
+        if keys.is_empty() {
+            return Err(CommandError::Advice {
+                message: format!(
+                    "expected a policy of the log {origin}, got one of {}",
+                    names.join(", ")
+                ),
+                next: format!("Give the policy of the log {origin}."),
+            });
+        }
         return Ok(keys);
     }
     sink.emit(Event::Warning {
@@ -96,6 +111,62 @@ async fn trusted(
     let keys = log.journal.log_keys().await?.into_iter();
     let first = keys.filter(|key| key.added_at.is_none());
     Ok(first.map(|key| key.key).collect())
+}
+
+/// What was looked at and holds, one line a part.
+fn parts(report: &Report, witnesses: u64) -> Vec<CheckResult> {
+    let ok = |check: &str, found: String| CheckResult {
+        check: check.to_owned(),
+        state: CheckState::Ok,
+        found,
+        next: String::new(),
+    };
+    let mut parts = vec![
+        ok(
+            "tree",
+            format!(
+                "{} hashed again, {} verified against the root and the keys of their time",
+                counted(report.leaves, "leaf", "leaves"),
+                counted(report.checkpoints, "checkpoint", "checkpoints")
+            ),
+        ),
+        ok(
+            "times",
+            "clocks keep pace with each other, or a leaf says that they were set".to_owned(),
+        ),
+    ];
+    if report.tables_compared {
+        parts.push(ok(
+            "tables",
+            "the journal's tables are what the log amounts to".to_owned(),
+        ));
+        parts.push(ok(
+            "evidence",
+            format!(
+                "the signatures and nonces of {} verify",
+                counted(report.units, "unit", "units")
+            ),
+        ));
+    }
+    if report.registry_asked && report.tables_compared {
+        parts.push(ok(
+            "registry",
+            format!(
+                "{}, each as the log says",
+                counted(report.claims, "key", "keys")
+            ),
+        ));
+    }
+    if witnesses > 0 {
+        parts.push(ok(
+            "outside",
+            format!(
+                "this log continues what {} cosigned",
+                counted(witnesses, "witness has", "witnesses have")
+            ),
+        ));
+    }
+    parts
 }
 
 /// What is known of the log outside of the home.

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::super::{Request, chain};
 use super::{fail, ok, warn};
 use crate::audit::{AuditError, VerifierKey};
+use crate::error_text::counted;
 use crate::event::{CheckResult, Event, EventSink};
 use crate::home::{Config, Home, HomeError, HomeLock, check_private_directory, free_space};
 use crate::journal::{JournalReader, LogKey};
@@ -40,9 +41,9 @@ pub(super) fn config(config: &Result<Config, HomeError>) -> CheckResult {
         Ok(config) => ok(
             "config",
             format!(
-                "station {} with {} slots",
+                "station {} with {}",
                 config.station.name,
-                config.slots.len()
+                counted(config.slots.len() as u64, "slot", "slots")
             ),
         ),
         Err(error) => fail("config", chain(error), error.next()),
