@@ -61,10 +61,15 @@ pub(super) fn refuse_directory(path: &Path) -> Result<(), CommandError> {
     })
 }
 
+/// Whether it is a tar archive, which may be text throughout.
+pub(super) fn is_archive(bytes: &[u8]) -> bool {
+    bytes.get(TAR_MAGIC) == Some(b"ustar")
+}
+
 /// A file that is no text.
 pub(super) fn not_text(path: &Path, bytes: &[u8]) -> CommandError {
     let ending = path.extension().and_then(|ending| ending.to_str());
-    if bytes.get(TAR_MAGIC) == Some(b"ustar") {
+    if is_archive(bytes) {
         let next = "Unpack it into a directory of its own (`mkdir opened && tar -xf FILE -C opened`), then verify that.";
         return refused(path, "a tar archive", next.to_owned());
     }

@@ -74,6 +74,9 @@ fn read(path: &Path) -> Result<String, CommandError> {
             ),
         });
     }
+    if other::is_archive(&bytes) {
+        return Err(other::not_text(path, &bytes));
+    }
     String::from_utf8(bytes).map_err(|error| other::not_text(path, error.as_bytes()))
 }
 
