@@ -59,10 +59,9 @@ fn complete(text: &mut String, home: &Path) {
     for piece in pieces {
         whole.push_str(COMMAND);
         if !WITHOUT_HOME.iter().any(|word| piece.starts_with(word)) {
-            whole += &format!(
-                "--home {} ",
-                super::export::quoted(&home.display().to_string())
-            );
+            whole.push_str("--home ");
+            whole.push_str(&super::export::quoted(&home.display().to_string()));
+            whole.push(' ');
         }
         whole.push_str(piece);
     }

@@ -131,7 +131,7 @@ fn view(unit: Unit, why: Option<String>) -> ShipmentView {
 }
 
 /// The units of the order that were shipped before.
-async fn shipped_before(
+pub(super) async fn shipped_before(
     journal: &JournalReader,
     id: OrderId,
 ) -> Result<HashSet<DeviceIdText>, CommandError> {

@@ -215,6 +215,12 @@ fn order_detail(order: &OrderView) -> String {
         ("held", order.held.to_string()),
         ("failed", order.failed.to_string()),
         (
+            "shipped",
+            order
+                .shipped
+                .map_or_else(String::new, |count| count.to_string()),
+        ),
+        (
             "rework",
             if order.order.rework {
                 "yes".to_owned()
@@ -248,6 +254,11 @@ fn unit_detail(unit: &UnitView) -> String {
         ("serial", unit.serial.clone().unwrap_or_default()),
         ("state", unit.state.name().to_owned()),
         ("order", unit.order_name.clone().unwrap_or_default()),
+        (
+            "shipped",
+            unit.shipped_at
+                .map_or_else(String::new, |leaf| format!("yes, leaf {leaf}")),
+        ),
         (
             "why",
             failure.map_or_else(String::new, |failure| {

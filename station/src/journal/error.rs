@@ -225,6 +225,7 @@ impl JournalError {
             Self::Disputed { .. } => {
                 "Keep the home as it is and call whoever answers for the audit log: it was restored from an old copy, or somebody else signs in its name. `keyline station replace` begins a new log."
             }
+            Self::BadValue { .. } => "Correct what the message names.",
             Self::NameTaken { .. } => "Choose another name: --name NAME.",
             Self::Missing { .. } => {
                 "Restore the home from a backup, or name another with --home DIR."
@@ -271,7 +272,9 @@ const DAMAGED_NEXT: &str = "Keep the home as it is and restore it from a backup 
 
 /// What to do about what the database says (the primary result codes of `SQLite`).
 fn database_next(source: &sqlx::Error) -> &'static str {
-    let code = source.as_database_error().and_then(|error| error.code());
+    let code = source
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
     let code: Option<i32> = code.and_then(|code| code.parse().ok());
     match code.map(|code| code & 0xff) {
         // Error, corrupt, not a database.

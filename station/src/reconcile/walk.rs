@@ -200,10 +200,10 @@ impl<'a, 'f> Walk<'a, 'f> {
                     self.whole = false;
                     let since = self.note.as_ref().map_or(0, |(size, _)| *size);
                     let message = format!(
-                        "expected the signed root {}, found {} over the entries: one of {} was changed, removed or put in. Later roots are not compared",
+                        "expected the signed root {}, found {} over the entries: {} changed, removed or put in. Later roots are not compared",
                         hex::encode(said.root),
                         hex::encode(self.frontier.root()),
-                        between(since, note.size.saturating_sub(1))
+                        one_of(since, note.size.saturating_sub(1))
                     );
                     self.findings.add(Code::RootDiffers.at(&place, message));
                 }
@@ -382,6 +382,15 @@ fn between(first: u64, last: u64) -> String {
         format!("leaf {first}")
     } else {
         format!("leaves {first} to {last}")
+    }
+}
+
+/// That one of the leaves from the first to the last was, in words.
+fn one_of(first: u64, last: u64) -> String {
+    if first == last {
+        format!("leaf {first} was")
+    } else {
+        format!("one of the {} was", between(first, last))
     }
 }
 

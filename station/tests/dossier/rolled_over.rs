@@ -123,6 +123,11 @@ fn files_from_after_a_roll_over_hold_under_the_old_policy_and_the_new_one_says_w
     let old_key = old_text.split_whitespace().nth(1).unwrap();
     assert!(retired.contains(old_key), "{text}");
 
+    // Nobody is told to guard a key that signs nothing more.
+    let doctor = station.run(&["doctor"]);
+    let told = format!("{:?}", doctor.all("check"));
+    assert!(told.contains("and destroy the key"), "{told}");
+
     // The hand-over proves itself: one that somebody changed is found.
     let hand_over = station.directory().join("export/log-keys.json");
     let text = std::fs::read_to_string(&hand_over).unwrap();

@@ -136,3 +136,23 @@ fn a_dossier_carries_the_cosignatures_that_its_policy_asks_for() {
     let mut witness = checks.filter(|check| check["check"] == "witness-1");
     assert_eq!(witness.next().unwrap()["state"], "ok", "{:?}", doctor.lines);
 }
+
+#[test]
+fn that_a_unit_left_the_building_is_told_wherever_it_is_asked_for() {
+    let (station, ids) = built(1);
+    let _witness = witnessed_by(&station, "witness.example");
+    let shown = |what: &str, name: &str| station.run(&[what, "show", name]).good();
+    let order = shown("order", "WO-1");
+    assert_eq!(order.all("order")[0]["shipped"], 0);
+    assert!(shown("unit", &ids[0]).all("unit-record")[0]["shipped_at"].is_null());
+    station.run(&["order", "ship", "WO-1"]).good();
+    assert_eq!(shown("order", "WO-1").all("order")[0]["shipped"], 1);
+    let unit = shown("unit", &ids[0]);
+    let leaf = unit.all("unit-record")[0]["shipped_at"].as_u64().unwrap();
+    let verdict = verify(&dossier(&station, &ids[0]), &policy(&station));
+    assert!(verdict.holds(), "{:?}", verdict.findings);
+    assert_eq!(
+        verdict.result,
+        format!("passed, then shipped (leaf {leaf})")
+    );
+}

@@ -66,10 +66,11 @@ impl OpenLog {
         let mut text = String::new();
         for key in self.journal.log_keys().await? {
             if let Some(retired_at) = key.retired_at {
-                text += &format!(
+                let comment = format!(
                     "# Retired by leaf {retired_at}: {}\n# Files from before are checked with the policy of then.\n",
                     key.key
                 );
+                text.push_str(&comment);
             }
         }
         Ok(text + &String::from_utf8_lossy(&policy.to_bytes()))

@@ -85,7 +85,7 @@ fn explain(view: &mut VerdictView, note: &str, policy: &TrustPolicy) {
     let Ok(head) = read_head(note) else { return };
     let keys = policy.log_keys();
     let names: BTreeSet<&str> = keys.iter().map(VerifierKey::name).collect();
-    let next = if !names.contains(head.origin.as_str()) {
+    if !names.contains(head.origin.as_str()) {
         view.checks.insert(
             0,
             CheckResult {
@@ -100,16 +100,15 @@ fn explain(view: &mut VerdictView, note: &str, policy: &TrustPolicy) {
             },
         );
         return;
-    } else {
-        match policy.check(note) {
-            Err(AuditError::QuorumMissed { .. }) => {
-                "It was made before the witnesses cosigned, or it needs another policy: ask for a new file, or give the policy of its time."
-            }
-            Err(AuditError::NotSignedByAny { .. }) => {
-                "The policy has none of its keys: for a file from before a roll-over of the key give the policy of that time too."
-            }
-            _ => return,
+    }
+    let next = match policy.check(note) {
+        Err(AuditError::QuorumMissed { .. }) => {
+            "It was made before the witnesses cosigned, or it needs another policy: ask for a new file, or give the policy of its time."
         }
+        Err(AuditError::NotSignedByAny { .. }) => {
+            "The policy has none of its keys: for a file from before a roll-over of the key give the policy of that time too."
+        }
+        _ => return,
     };
     let failed =
         |check: &&mut CheckResult| check.check == "checkpoint" && check.state == CheckState::Fail;
