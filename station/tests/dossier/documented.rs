@@ -15,7 +15,10 @@ fn shell_blocks(text: &str) -> String {
         match line {
             "```sh" => within = true,
             "```" => within = false,
-            line if within => script += &format!("{line}\n"),
+            line if within => {
+                script.push_str(line);
+                script.push('\n');
+            }
             _ => {}
         }
     }
