@@ -12,6 +12,9 @@ use crate::key_pool::KeyPoolError;
 use crate::operator::OperatorError;
 use crate::registry::RegistryError;
 
+/// What to do where the registry's file is gone.
+pub(crate) const REGISTRY_MISSING_NEXT: &str = "Restore the registry from a backup, or correct registry.url: an empty one would trust none of the units that were built.";
+
 /// Why a station can't be opened or made, or somebody may not act on it.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
@@ -41,6 +44,14 @@ pub enum AppError {
     /// The registry.
     #[error("the registry can't be used")]
     Registry(#[from] RegistryError),
+    /// The registry's file is gone, and the log says that keys were pinned in it.
+    #[error("expected the registry at {}, which has {}, found none", .path.display(), crate::error_text::counted(*.pinned, "key that was pinned", "keys that were pinned"))]
+    RegistryMissing {
+        /// Where it should be.
+        path: PathBuf,
+        /// How many keys the log says are pinned, or were.
+        pinned: u64,
+    },
     /// The key pool.
     #[error("the pool of station-made keys can't be used")]
     KeyPool(#[from] KeyPoolError),
@@ -79,6 +90,7 @@ impl AppError {
             Self::Home(_)
             | Self::Space { .. }
             | Self::Registry(_)
+            | Self::RegistryMissing { .. }
             | Self::KeyPool(_)
             | Self::Root { .. } => ExitCode::NotReady,
             Self::Authority(error) => authority_exit_code(error),
@@ -119,6 +131,7 @@ impl AppError {
             Self::Journal(_) => "journal",
             Self::Cosign(_) => "cosign",
             Self::Registry(_) => "registry",
+            Self::RegistryMissing { .. } => "registry-missing",
             Self::KeyPool(_) => "key-pool",
             Self::Authority(_) => "authority",
             Self::Root { .. } => "root-policy",
@@ -142,6 +155,7 @@ impl AppError {
             Self::Registry(_) => {
                 "Check the network and the registry's address, then run `keyline doctor`."
             }
+            Self::RegistryMissing { .. } => REGISTRY_MISSING_NEXT,
             Self::KeyPool(_) => "Raise the limit of locked memory (`ulimit -l`), then run again.",
             Self::Authority(error) => error.next(),
             Self::Root { .. } => {

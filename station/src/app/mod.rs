@@ -20,7 +20,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::audit::CheckpointSigners;
 use crate::cosign::{CosignError, Cosigner};
 use crate::home::{Home, HomeError};
-use crate::journal::{InterruptedRun, Journal, JournalReader};
+use crate::journal::{InterruptedRun, Journal, JournalError, JournalReader};
 use crate::key_pool::KeyPool;
 use crate::operator::{OperatorError, Permission, Principal, Role, Token};
 use crate::record::Change;
@@ -31,6 +31,7 @@ use refusals::Refusals;
 
 pub use authority::{DEMO_KEY_FILE, bundle_accepted, root_policy};
 pub use error::AppError;
+pub(crate) use error::REGISTRY_MISSING_NEXT;
 pub use init::{Created, InitOptions, init};
 pub use log_keys::{ConfiguredKey, TokenOptions, open_signer, open_signers};
 pub use replace::{ReplaceOptions, replace};
@@ -72,6 +73,7 @@ impl App {
             .map_err(audit_key)?;
         let keys = log_keys::configured(&signers, &config.audit, &config.station.name)
             .map_err(audit_key)?;
+        refuse_missing_journal(&home)?;
         let journal = open_journal(&home, signers).await?;
         let registry = registry_in_reach(&home).await;
         let mut cosigner = begin_cosigning(&home, &journal, registry.clone()).await?;
@@ -140,11 +142,24 @@ impl App {
         if let Some(registry) = &*connected {
             return Ok(registry.clone());
         }
+        self.refuse_missing_registry().await?;
         let address = self.home.registry_address()?;
         let registry = Registry::open(address).await?;
         *connected = Some(registry.clone());
         self.cosigner.with_registry(&registry).await;
         Ok(registry)
+    }
+
+    /// An empty registry is made for a new station only, never in the place of one that got lost.
+    async fn refuse_missing_registry(&self) -> Result<(), AppError> {
+        let url = &self.home.config().registry.url;
+        let Some(path) = crate::home::missing_registry_file(self.home.path(), url) else {
+            return Ok(());
+        };
+        match self.journal.pinned_count().await? {
+            0 => Ok(()),
+            pinned => Err(AppError::RegistryMissing { path, pinned }),
+        }
     }
 
     /// Who has the log's checkpoints cosigned.
@@ -312,6 +327,16 @@ async fn begin_cosigning(
     );
     let config = &home.config().audit;
     Cosigner::begin(journal, log, config, home.station(), registry).await
+}
+
+/// A home is made with its journal: a new one in its place would be another log under the same name.
+fn refuse_missing_journal(home: &Home) -> Result<(), JournalError> {
+    let path = home.resolve(&home.config().journal.path);
+    if path.exists() {
+        Ok(())
+    } else {
+        Err(JournalError::Missing { path })
+    }
 }
 
 async fn open_journal(home: &Home, signers: CheckpointSigners) -> Result<Journal, AppError> {

@@ -67,6 +67,16 @@ pub enum AuditError {
         /// What came.
         got: String,
     },
+    /// The id in a verifier key is not that of its key.
+    #[error(
+        "the key id {got:?} is not that of the name and key beside it, which is {expected}: mistyped or cut"
+    )]
+    KeyId {
+        /// The key's id.
+        expected: String,
+        /// The id that came.
+        got: String,
+    },
     /// The note has no signature by the key.
     #[error("expected a signature by {name}+{key_id:08x}, the note has none")]
     NotSigned {

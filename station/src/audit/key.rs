@@ -76,10 +76,18 @@ impl NamedKey {
         let (&found, key) = key.split_first().ok_or_else(refuse)?;
         let key: &[u8; 32] = key.try_into().map_err(|_| refuse())?;
         let parsed = Self::new(kind, name, key)?;
-        if found != kind as u8 || id != format!("{:08x}", parsed.key_id()) {
+        if found != kind as u8 {
             return Err(refuse());
         }
-        Ok(parsed)
+        let expected = format!("{:08x}", parsed.key_id());
+        if id == expected {
+            Ok(parsed)
+        } else {
+            Err(AuditError::KeyId {
+                expected,
+                got: id.chars().take(64).collect(),
+            })
+        }
     }
 
     /// The name.

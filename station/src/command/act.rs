@@ -80,6 +80,7 @@ impl Act<'_> {
             weak: 0,
             held: 0,
             failed: 0,
+            shipped: None,
         })));
         Ok(())
     }

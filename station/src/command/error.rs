@@ -87,7 +87,7 @@ pub enum CommandError {
     #[error("there is no agent for this chip")]
     Image(#[from] ImageError),
     /// Nothing of that name.
-    #[error("expected {} {what}'s name or id, found no {what} \"{name}\"", article(.what))]
+    #[error("expected {}, found no {what} \"{name}\"", named_by(.what))]
     Unknown {
         /// `product`, `order`, `unit`, `pin` or `key`.
         what: &'static str,
@@ -148,6 +148,14 @@ pub enum CommandError {
     /// A unit's dossier can't be made.
     #[error("the dossier could not be made")]
     Dossier(#[from] DossierError),
+    /// A file would not hold: it was not written.
+    #[error("expected a {what} that holds, nothing was written: {words}")]
+    Evidence {
+        /// `dossier`.
+        what: &'static str,
+        /// The check that is broken, and how.
+        words: String,
+    },
     /// A lot report can't be made.
     #[error("the report could not be made")]
     Report(#[from] ReportError),
@@ -175,6 +183,14 @@ pub enum CommandError {
         /// How.
         message: String,
     },
+    /// Something else was given than what is needed.
+    #[error("{message}")]
+    Advice {
+        /// What was expected and what came.
+        message: String,
+        /// What to do.
+        next: String,
+    },
     /// The station is not ready for what was asked.
     #[error("{message}")]
     NotReady {
@@ -199,8 +215,13 @@ fn digests(allowed: &[[u8; 32]]) -> String {
     allowed.join(", ")
 }
 
-fn article(noun: &str) -> &'static str {
-    if noun == "order" { "an" } else { "a" }
+fn named_by(noun: &str) -> String {
+    match noun {
+        "unit" | "pin" => format!("the device id or serial of a {noun}"),
+        "key" => "the key id, label or file of a key in the configuration".to_owned(),
+        "order" => "an order's name or id".to_owned(),
+        noun => format!("a {noun}'s name or id"),
+    }
 }
 
 const fn permit_name(permit: Permit) -> &'static str {
@@ -210,6 +231,7 @@ const fn permit_name(permit: Permit) -> &'static str {
         Permit::ReplaceStation => "replace-station",
         Permit::RetireKey => "retire-key",
         Permit::RetireStation => "retire-station",
+        Permit::RetireKeyUnwitnessed => "retire-key-unwitnessed",
     }
 }
 
@@ -235,14 +257,17 @@ impl CommandError {
             | Self::Ambiguous { .. }
             | Self::Reason { .. }
             | Self::Slot { .. }
-            | Self::Usage { .. } => ExitCode::Usage,
+            | Self::Usage { .. }
+            | Self::Advice { .. } => ExitCode::Usage,
             Self::Image(_) | Self::Socket(_) | Self::NotReady { .. } | Self::System { .. } => {
                 ExitCode::NotReady
             }
-            Self::Dossier(_) | Self::Report(_) | Self::Cosign(_) | Self::Reconcile(_) => {
-                ExitCode::AuditRefused
-            }
             Self::PermitMissing { .. } | Self::AgentNotAllowed { .. } => ExitCode::NotAllowed,
+            Self::Dossier(_)
+            | Self::Evidence { .. }
+            | Self::Report(_)
+            | Self::Cosign(_)
+            | Self::Reconcile(_) => ExitCode::AuditRefused,
             Self::Order(failure) if matches!(failure.code, FailureCode::OrderClosed) => {
                 ExitCode::Usage
             }
@@ -279,6 +304,7 @@ impl CommandError {
             Self::Input { .. } => "input",
             Self::Output { .. } => "output",
             Self::Dossier(_) => "dossier",
+            Self::Evidence { .. } => "evidence",
             Self::Report(_) => "report",
             Self::Cosign(_) => "cosign",
             Self::Reconcile(_) => "reconcile",
@@ -295,7 +321,7 @@ impl CommandError {
             Self::Line(LineError::Journal(_)) => "journal",
             Self::Line(LineError::Registry(_)) => "registry",
             Self::Line(LineError::SlotLost(_)) => "line",
-            Self::Usage { .. } => "usage",
+            Self::Usage { .. } | Self::Advice { .. } => "usage",
             Self::NotReady { .. } => "not-ready",
             Self::System { .. } => "system",
         }
@@ -320,7 +346,9 @@ impl CommandError {
             }
             Self::Unknown { what, .. } => match *what {
                 "product" => "Look at what there is: `keyline product list`.",
-                "key" => "Look at what there is: `keyline audit key list`.",
+                "key" => {
+                    "Look at what there is: `keyline audit key list`. A new key first gets an [[audit.key]] in config.toml."
+                }
                 "order" => "Look at what there is: `keyline order list`.",
                 _ => "Look at what there is: `keyline unit list`.",
             },
@@ -343,7 +371,7 @@ impl CommandError {
             Self::Report(ReportError::TooManyUnits(_)) => {
                 "Make several reports, each of a time: --from TIME --to TIME."
             }
-            Self::Dossier(_) | Self::Report(_) => "Run `keyline audit verify --deep`.",
+            Self::Dossier(_) | Self::Evidence { .. } | Self::Report(_) => "Run `keyline audit verify --deep`.",
             Self::Reconcile(_) => "Keep the home as it is, and have a copy of its journal looked at.",
             Self::Cosign(_) => "Run `keyline doctor`: it names the witnesses that do not answer.",
             Self::Socket(error) => error.next(),
@@ -351,7 +379,7 @@ impl CommandError {
             Self::Usage { .. } => "See `keyline help`.",
             Self::Line(error) => return error.next(),
             Self::Order(failure) => return failure.next.clone(),
-            Self::NotReady { next, .. } => next,
+            Self::Advice { next, .. } | Self::NotReady { next, .. } => next,
             Self::System { .. } => "Run `keyline doctor`.",
         }
         .to_owned()

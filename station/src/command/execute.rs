@@ -39,7 +39,7 @@ async fn executed(app: &Arc<App>, call: Call, sink: Arc<dyn EventSink>, stop: St
 
 /// Tells of an error and gives the summary that it means.
 pub(super) fn failed(error: &CommandError, sink: &dyn EventSink, begun: Instant) -> Summary {
-    tracing::error!(error = %super::chain(error), "the command failed");
+    tracing::error!(target: super::log::TOLD, error = %super::chain(error), "the command failed");
     sink.emit(Event::Error {
         error: error.body(),
     });

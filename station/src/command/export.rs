@@ -110,7 +110,7 @@ fn opened_by(options: &ExportOptions) -> Option<String> {
 }
 
 /// A path as a shell takes it in one piece.
-fn quoted(path: &str) -> String {
+pub(super) fn quoted(path: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@".contains(c);
     if path.chars().all(plain) {
         path.to_owned()

@@ -26,7 +26,7 @@ EXAMPLES
     keyline audit export --out log --rows leaves --format jsonl
     keyline audit export --out for-ada --customer acme --seal-to ada.pem
     openssl cms -decrypt -binary -inform DER -in for-ada/export.cms -inkey KEY.pem \\
-        -out export.tar && tar -xf export.tar";
+        -out export.tar && mkdir opened && tar -xf export.tar -C opened";
 
 /// What is to be taken away, as it is typed.
 #[derive(Args, Debug)]

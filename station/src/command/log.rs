@@ -10,6 +10,9 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::home;
 
+/// The target of what a command's sink tells as well.
+pub(super) const TOLD: &str = "keyline_station::told";
+
 /// Starts logging for this process; a second start changes nothing. Where the home's log can't be written, the line runs without it.
 pub fn start(verbose: u8, home: Option<&Path>) {
     let level = match verbose {
@@ -19,25 +22,25 @@ pub fn start(verbose: u8, home: Option<&Path>) {
         _ => LevelFilter::TRACE,
     };
     // What libraries say at these levels is about themselves; the databases would even repeat their values.
-    let own = |level: LevelFilter| {
+    let own = |level: LevelFilter, told: LevelFilter| {
         EnvFilter::builder()
             .with_default_directive(LevelFilter::ERROR.into())
             .parse_lossy(format!(
-                "error,keyline_station={level},keyline_virtual_unit={level},sqlx=off"
+                "error,keyline_station={level},{TOLD}={told},keyline_virtual_unit={level},sqlx=off"
             ))
     };
-    // Errors of a command are told by its sink; without -v they would stand there twice.
+    // Errors of a command are told by its sink: here they would stand a second time.
     let to_people = (verbose > 0).then(|| {
         tracing_subscriber::fmt::layer()
             .with_writer(std::io::stderr)
             .with_ansi(false)
-            .with_filter(own(level))
+            .with_filter(own(level, LevelFilter::OFF))
     });
     let to_file = home.and_then(files).map(|files| {
         tracing_subscriber::fmt::layer()
             .json()
             .with_writer(files)
-            .with_filter(own(LevelFilter::INFO))
+            .with_filter(own(LevelFilter::INFO, LevelFilter::INFO))
     });
     // Somebody else, such as a test, may have started logging before.
     let _ = tracing_subscriber::registry()

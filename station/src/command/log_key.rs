@@ -48,11 +48,15 @@ pub(super) async fn make(
     let lines = toml::to_string(&place).map_err(|error| CommandError::Usage {
         message: error.to_string(),
     })?;
+    sink.emit(Event::Document {
+        text: format!("[[audit.key]]\n{lines}"),
+    });
     sink.emit(Event::Notice {
         message: format!(
-            "Made an Ed25519 key pair; its public key is {}.\nIt signs nothing yet. Add it to {}, below what is there:\n\n[[audit.key]]\n{lines}\nThen have the log take it in: keyline audit key add {}",
+            "Made an Ed25519 key pair; its public key is {}.\nIt signs nothing yet. Add the block on standard output to {}, after the [[audit.key]] that is there.\nThen have the log take it in: keyline --home {} audit key add {}",
             hex::encode(signer.public_key()),
             home.join(crate::home::CONFIG_FILE).display(),
+            home.display(),
             name(&place),
         ),
     });
@@ -136,8 +140,16 @@ impl Act<'_> {
             operator: self.operator(),
         })
         .await?;
+        let witnesses = if self.app.home().config().audit.witnesses.is_empty() {
+            String::new()
+        } else {
+            format!(
+                "\nHave each witness trust it before you retire the old key: stop the witness, then\n  keyline witness trust --store DIR '{}'\nand start it again.",
+                key.key
+            )
+        };
         self.say(format!(
-            "The key {} signs every checkpoint from now on, beside those that did before. Give auditors its verifier key:\n  {}",
+            "The key {} signs every checkpoint from now on, beside those that did before. Give auditors its verifier key:\n  {}{witnesses}",
             key_id(key),
             key.key
         ));
@@ -157,6 +169,7 @@ impl Act<'_> {
             Permit::RetireKey,
             "a retired key never signs this log again",
         )?;
+        self.refuse_unwitnessed(key, permit).await?;
         self.commit(Change::LogKeyRetired {
             key: key.key.to_string(),
             operator: self.operator(),
@@ -168,5 +181,28 @@ impl Act<'_> {
             key_id(key)
         ));
         Ok(())
+    }
+
+    /// Refuses to retire a key without which too few witnesses would cosign: the line would stop soon after.
+    async fn refuse_unwitnessed(
+        &self,
+        key: &ConfiguredKey,
+        permit: &[Permit],
+    ) -> Result<(), CommandError> {
+        if permit.contains(&Permit::RetireKeyUnwitnessed) {
+            return Ok(());
+        }
+        let silent = self.app.cosigner().silent_without(&key.key).await?;
+        if silent.is_empty() {
+            return Ok(());
+        }
+        Err(CommandError::NotReady {
+            message: format!(
+                "expected enough witnesses that cosign without the key {}, got: {}",
+                key_id(key),
+                silent.join("; ")
+            ),
+            next: "Have each witness trust the key that stays (stop it, `keyline witness trust --store DIR KEY`, start it again), then retire. In an emergency: `--permit retire-key-unwitnessed` as well; nothing is cosigned then until they trust it.".to_owned(),
+        })
     }
 }

@@ -142,6 +142,24 @@ fn audit(command: AuditCommand) -> Result<Action, CommandError> {
             out,
             from,
             to,
+        } if from.zip(to).is_some_and(|(from, to)| to <= from) => {
+            return Err(CommandError::Advice {
+                message: format!(
+                    "expected --to to be after --from, got {} and {}",
+                    to.map_or_else(String::new, crate::clock::text),
+                    from.map_or_else(String::new, crate::clock::text)
+                ),
+                next: format!(
+                    "Give a time after --from, or none: `keyline audit report {order} --out {}`.",
+                    out.display()
+                ),
+            });
+        }
+        AuditCommand::Report {
+            order,
+            out,
+            from,
+            to,
         } => AuditAction::Report {
             order,
             window: Window {

@@ -5,6 +5,7 @@
 
 mod act;
 mod arguments;
+mod at_home;
 mod audit;
 mod audit_arguments;
 mod authority;

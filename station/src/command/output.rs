@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::CommandError;
 use super::arguments::GlobalArguments;
+use super::at_home::AtHome;
 use crate::event::{AnswerStyle, EventSink, HumanSink, JsonSink, Terminal};
 use crate::exit::ExitCode;
 use crate::stop::Stop;
@@ -31,6 +32,10 @@ impl Output {
             let terminal = Terminal::detect();
             let words = io::stderr();
             Arc::new(HumanSink::new(answers, words, terminal, style, stop))
+        };
+        let sink = match &global.home {
+            Some(home) => Arc::new(AtHome::new(sink, home.clone())),
+            None => sink,
         };
         Self { sink, lost }
     }

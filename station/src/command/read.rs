@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use super::ship::shipped_before;
 use super::{CommandError, Request, act, log_key};
 use crate::event::{Event, EventSink, OrderView, ProductView, RunView, StepView, UnitView};
 use crate::home::Config;
 use crate::journal::{JournalReader, Unit, UnitFilter};
-use crate::record::{DeviceIdText, Order, Product, UnitState};
+use crate::record::{Change, DeviceIdText, Order, Product, UnitState};
 use crate::registry::Registry;
 
 /// Answers a question of the journal; `false` where the request is none.
@@ -30,13 +31,14 @@ pub(super) async fn answer(
         Request::OrderList { state } => {
             for order in journal.orders().await? {
                 if state.is_none_or(|wanted| wanted == order.state) {
-                    sink.emit(order_event(journal, order).await?);
+                    sink.emit(order_event(journal, order, None).await?);
                 }
             }
         }
         Request::OrderShow { order } => {
             let order = order_named(journal, order).await?;
-            sink.emit(order_event(journal, order).await?);
+            let shipped = shipped_before(journal, order.id).await?.len() as u64;
+            sink.emit(order_event(journal, order, Some(shipped)).await?);
         }
         Request::UnitList {
             order,
@@ -132,7 +134,11 @@ pub(super) fn unknown(what: &'static str, name: &str) -> CommandError {
     }
 }
 
-async fn order_event(journal: &JournalReader, order: Order) -> Result<Event, CommandError> {
+async fn order_event(
+    journal: &JournalReader,
+    order: Order,
+    shipped: Option<u64>,
+) -> Result<Event, CommandError> {
     let counts = journal.order_counts(order.id).await?.unwrap_or_default();
     let product = journal.product(order.product).await?;
     Ok(Event::Order(Box::new(OrderView {
@@ -141,6 +147,7 @@ async fn order_event(journal: &JournalReader, order: Order) -> Result<Event, Com
         weak: counts.weak.into(),
         held: counts.held.into(),
         failed: u64::from(counts.failed) + u64::from(counts.failed_unidentified),
+        shipped,
         order,
     })))
 }
@@ -204,6 +211,7 @@ async fn unit_view(journal: &JournalReader, unit: Unit) -> Result<UnitView, Comm
         order: unit.order,
         order_name,
         failure,
+        shipped_at: None,
         last_run: None,
     })
 }
@@ -213,7 +221,15 @@ async fn unit_detail(journal: &JournalReader, unit: Unit) -> Result<UnitView, Co
         Some(id) => journal.run(id).await?,
         None => None,
     };
+    let device_id = unit.device_id;
     let mut view = unit_view(journal, unit).await?;
+    for entry in journal.station_entries(&["order-shipped"]).await? {
+        if let Ok(Change::OrderShipped { device_ids, .. }) = serde_json::from_str(&entry.body)
+            && device_ids.contains(&device_id)
+        {
+            view.shipped_at = Some(entry.index);
+        }
+    }
     if let Some(run) = last_run {
         let steps = journal.steps_of(run.id).await?.into_iter();
         let steps = steps.map(|step| StepView {

@@ -227,6 +227,8 @@ pub enum Permit {
     RetireKey,
     /// Retire a station: the registry takes nothing more from it.
     RetireStation,
+    /// Retire it though too few witnesses trust the one that stays.
+    RetireKeyUnwitnessed,
 }
 
 /// A product to be added.

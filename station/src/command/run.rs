@@ -205,9 +205,18 @@ impl Context {
         let created = app::replace(&old_home, &token, options).await?;
         let app = created.app;
         let path = app.home().path().to_owned();
+        // A registry that is a file in the home did not move with it.
+        let registry = home::registry_url_in(&old_home, &config.registry.url);
+        let pins = if registry == app.home().registry_url() {
+            String::new()
+        } else {
+            format!(
+                "\n  the pins so far stay in the old registry ({registry}): to go on with it, set registry.url to it"
+            )
+        };
         self.sink.emit(Event::Notice {
             message: format!(
-                "Made a station at {} in the place of the one at {}, which is read-only from now on.\n  audit log {}\n  operator  administrator, token in {}\nNext:\n  have its witnesses trust the new log (`keyline witness trust`)\n  add the work orders again, for the units that are left\n  keyline --home {} doctor",
+                "Made a station at {} in the place of the one at {}, which is read-only from now on.\n  audit log {}\n  operator  administrator, token in {}\nNext:\n  have its witnesses trust the new log (`keyline witness trust`)\n  add the work orders again, for the units that are left{pins}\n  keyline --home {} doctor",
                 path.display(),
                 old_home.display(),
                 verifier_keys(&app),

@@ -84,6 +84,15 @@ impl Act<'_> {
             return Ok(round.size);
         }
         if let Some(size) = self.app.witnessed_size().await? {
+            if !round.silent.is_empty() {
+                self.sink.emit(Event::Warning {
+                    message: format!(
+                        "the latest checkpoint has not the cosignatures that it needs, so that only what is under the one of {size} leaves ships: {}",
+                        round.silent.join("; ")
+                    ),
+                    next: "Run `keyline doctor`: it says of each witness why it does not cosign.".to_owned(),
+                });
+            }
             return Ok(size);
         }
         let why = if round.silent.is_empty() {
@@ -122,7 +131,7 @@ fn view(unit: Unit, why: Option<String>) -> ShipmentView {
 }
 
 /// The units of the order that were shipped before.
-async fn shipped_before(
+pub(super) async fn shipped_before(
     journal: &JournalReader,
     id: OrderId,
 ) -> Result<HashSet<DeviceIdText>, CommandError> {

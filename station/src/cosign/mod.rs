@@ -9,6 +9,7 @@
 //! five seconds, and at once where it has come half as far ahead as it may. One more is made when the home is let go of.
 
 mod ask;
+mod without;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

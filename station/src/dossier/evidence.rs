@@ -27,13 +27,32 @@ pub(crate) struct Context<'c, 'd> {
 }
 
 /// What the log says became of the unit's last run.
-pub(super) fn result(told: &[Told<'_>]) -> String {
+pub(super) fn result(device_id: DeviceIdText, told: &[Told<'_>]) -> String {
     let last = told.iter().rev().find_map(|one| match &one.change {
         Change::RunEnded { result, .. } => Some(result.name().to_owned()),
         Change::RunStarted { .. } => Some("not ended".to_owned()),
         _ => None,
     });
-    last.unwrap_or_else(|| "never on the bench".to_owned())
+    let mut result = last.unwrap_or_else(|| "never on the bench".to_owned());
+    let ended = told.iter().rposition(|one| {
+        matches!(
+            one.change,
+            Change::RunEnded { .. } | Change::RunStarted { .. }
+        )
+    });
+    for one in told.iter().skip(ended.map_or(0, |ended| ended + 1)) {
+        let became = match &one.change {
+            Change::UnitQuarantined { .. } => "set apart",
+            Change::CloneAlarm { .. } => "a clone alarm",
+            Change::UnitReleased { .. } => "released",
+            Change::UnitScrapped { .. } => "scrapped",
+            Change::PinRevoked { .. } => "its pin revoked",
+            Change::OrderShipped { device_ids, .. } if device_ids.contains(&device_id) => "shipped",
+            _ => continue,
+        };
+        result = format!("{result}, then {became} (leaf {})", one.index);
+    }
+    result
 }
 
 /// Checks every run, what befell the unit outside of them, and what the registry said.
@@ -61,7 +80,7 @@ pub(super) fn check(
     };
     check_runs(context, findings);
     for one in told {
-        outside_of_runs(one, findings);
+        outside_of_runs(dossier.device_id, one, findings);
     }
     registry::check(dossier, told, findings);
 }
@@ -85,7 +104,7 @@ pub(crate) fn check_runs(context: Context<'_, '_>, findings: &mut Vec<Finding>) 
 }
 
 /// What was decided about the unit, by whom and why.
-fn outside_of_runs(one: &Told<'_>, findings: &mut Vec<Finding>) {
+fn outside_of_runs(device_id: DeviceIdText, one: &Told<'_>, findings: &mut Vec<Finding>) {
     let words = match &one.change {
         Change::UnitQuarantined { failure, .. } => {
             format!("set apart: {}: {}", failure.code.name(), failure.message)
@@ -100,6 +119,12 @@ fn outside_of_runs(one: &Told<'_>, findings: &mut Vec<Finding>) {
         Change::PinRevoked {
             operator, reason, ..
         } => format!("its pin was revoked by operator {operator}: {reason}"),
+        Change::OrderShipped { device_ids, .. } if device_ids.contains(&device_id) => {
+            let at = crate::clock::text(one.leaf.wall_ms);
+            let words = format!("leaf {}, {at}: it left the building", one.index);
+            findings.push(holds("shipped", words));
+            return;
+        }
         _ => return,
     };
     let at = crate::clock::text(one.leaf.wall_ms);

@@ -34,7 +34,7 @@ pub(crate) fn broken(check: &'static str, words: impl Into<String>) -> Finding {
     found(check, Outcome::Broken, words)
 }
 
-fn found(check: &'static str, outcome: Outcome, words: impl Into<String>) -> Finding {
+pub(crate) fn found(check: &'static str, outcome: Outcome, words: impl Into<String>) -> Finding {
     Finding {
         check,
         outcome,

@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::EarlierCheckpoint;
-use super::finding::{Finding, about, broken, holds};
+use super::finding::{Finding, Outcome, about, broken, found, holds};
 use crate::audit::{
     Checkpoint, Hash, Leaf, SignedNote, TrustPolicy, Trusted, VerifierKey, commitment,
     verify_consistency,
@@ -39,9 +39,20 @@ pub fn words_of(trusted: &Trusted) -> String {
     )
 }
 
+/// A checkpoint that no witness cosigned shows less than one may think.
+#[must_use]
+pub const fn outcome_of(trusted: &Trusted) -> Outcome {
+    if trusted.cosigned.is_empty() {
+        Outcome::Note
+    } else {
+        Outcome::Holds
+    }
+}
+
 fn cosigners(cosigned: &[(String, u64)]) -> String {
     if cosigned.is_empty() {
-        return "cosigned by nobody whom the policy names".to_owned();
+        return "cosigned by nobody whom the policy names: that nobody was shown another log is not proven"
+            .to_owned();
     }
     let each: Vec<_> = cosigned
         .iter()
@@ -107,7 +118,7 @@ pub(crate) fn check<'d>(
     let continued = earlier(checkpoints, head, findings);
     let keys = trusted_keys(head, policy, told, &continued, findings);
     findings.push(match policy.trusting(&keys).check(note) {
-        Ok(trusted) => holds("checkpoint", words_of(&trusted)),
+        Ok(trusted) => found("checkpoint", outcome_of(&trusted), words_of(&trusted)),
         Err(error) => broken("checkpoint", chain(&error)),
     });
     Shown { continued, keys }

@@ -23,7 +23,7 @@ use crate::record::{DeviceIdText, Pin, Proof};
 use crate::registry::PinEvent;
 
 pub use finding::{Finding, Outcome};
-pub use log::words_of;
+pub use log::{outcome_of, words_of};
 pub use make::{DossierError, make};
 pub use verify::{Verdict, verify};
 
@@ -125,7 +125,13 @@ impl Dossier {
     /// # Errors
     /// What is wrong with the text, with line and column.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let dossier: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let dossier: Self = serde_json::from_str(text).map_err(|error| {
+            if error.is_eof() {
+                format!("the file is cut off: {error}")
+            } else {
+                error.to_string()
+            }
+        })?;
         if dossier.format == FORMAT {
             Ok(dossier)
         } else {

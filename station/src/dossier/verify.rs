@@ -2,7 +2,7 @@
 
 use super::Dossier;
 use super::evidence;
-use super::finding::{Finding, Outcome, about, broken, holds};
+use super::finding::{Finding, Outcome, about, broken, holds, note};
 use super::log::{self, Continued, Told, read_head};
 use crate::audit::{Checkpoint, TrustPolicy, leaf_hash, verify_inclusion};
 use crate::error_text::chain;
@@ -35,9 +35,13 @@ pub fn verify(dossier: &Dossier, policy: &TrustPolicy) -> Verdict {
     let told = under_checkpoint(dossier, policy, &mut findings);
     let (told, continued) = told.unwrap_or_default();
     evidence::check(dossier, &told, &continued, &mut findings);
+    findings.push(note(
+        "completeness",
+        "what is told here is proven; that nothing was left out of the file is not: a later scrapping or quarantine could be. `keyline audit verify --deep` at the station shows all",
+    ));
     Verdict {
         device_id: dossier.device_id,
-        result: evidence::result(&told),
+        result: evidence::result(dossier.device_id, &told),
         findings,
     }
 }

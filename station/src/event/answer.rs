@@ -226,6 +226,12 @@ fn order_detail(order: &OrderView) -> String {
         ("held", order.held.to_string()),
         ("failed", order.failed.to_string()),
         (
+            "shipped",
+            order
+                .shipped
+                .map_or_else(String::new, |count| count.to_string()),
+        ),
+        (
             "rework",
             if order.order.rework {
                 "yes".to_owned()
@@ -254,11 +260,16 @@ fn unit_row(unit: &UnitView) -> Vec<String> {
 
 fn unit_detail(unit: &UnitView) -> String {
     let failure = unit.failure.as_ref();
-    let mut text = list(&[
+    let mut entries = vec![
         ("device id", unit.device_id.0.to_string()),
         ("serial", unit.serial.clone().unwrap_or_default()),
         ("state", unit.state.name().to_owned()),
         ("order", unit.order_name.clone().unwrap_or_default()),
+        (
+            "shipped",
+            unit.shipped_at
+                .map_or_else(String::new, |leaf| format!("yes, leaf {leaf}")),
+        ),
         (
             "why",
             failure.map_or_else(String::new, |failure| {
@@ -269,15 +280,16 @@ fn unit_detail(unit: &UnitView) -> String {
             "next",
             failure.map_or_else(String::new, |failure| failure.next.clone()),
         ),
-    ]);
+    ];
     if let Some(run) = &unit.last_run {
-        text += &run_detail(run);
+        entries.extend(run_entries(run));
     }
-    text
+    let text = list(&entries);
+    text + &unit.last_run.as_ref().map_or_else(String::new, run_steps)
 }
 
-fn run_detail(run: &RunView) -> String {
-    let text = list(&[
+fn run_entries(run: &RunView) -> [(&'static str, String); 6] {
+    [
         ("last run", run.id.to_string()),
         ("slot", run.slot.to_string()),
         (
@@ -292,14 +304,17 @@ fn run_detail(run: &RunView) -> String {
         ),
         ("began", time(run.started_at_ms)),
         ("ended", run.ended_at_ms.map_or_else(String::new, time)),
-    ]);
+    ]
+}
+
+fn run_steps(run: &RunView) -> String {
     let rows: Vec<_> = run
         .steps
         .iter()
         .filter(|step| step.phase == StepPhase::Done)
         .map(|step| vec![step.step.name().to_owned(), time(step.at_ms)])
         .collect();
-    text + &table(&["step", "done at"], &rows)
+    table(&["step", "done at"], &rows)
 }
 
 fn log_key_row(key: &LogKeyView) -> Vec<String> {

@@ -3,6 +3,7 @@
 //! An answer that was asked for goes to standard output, everything else to standard error. A state is always a word with a mark; colour
 //! only underlines it.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +17,9 @@ use crate::stop::Stop;
 
 /// How many ended units the closing table shows; a line that runs for days must not fill the memory.
 const ROWS_MAX: usize = 100;
+
+/// How many checks of one name and outcome are told.
+const CHECKS_MAX: usize = 5;
 
 /// How answers are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +68,8 @@ struct State<A, W> {
     answer: Answer,
     ended: Vec<UnitEvent>,
     ended_count: usize,
+    /// How many checks of each name and outcome came that are not in order.
+    checks: BTreeMap<(String, CheckState), usize>,
     progress: Option<Progress>,
 }
 
@@ -84,6 +90,7 @@ impl<A: Write + Send, W: Write + Send> HumanSink<A, W> {
                 answer: Answer::new(),
                 ended: Vec::new(),
                 ended_count: 0,
+                checks: BTreeMap::new(),
                 progress: None,
             }),
             terminal,
@@ -168,6 +175,17 @@ impl<A: Write + Send, W: Write + Send> HumanSink<A, W> {
         }
     }
 
+    /// Of many checks of one name the first few are told: the rest mostly follows from them.
+    fn one_check(&self, state: &mut State<A, W>, check: &CheckResult) {
+        let counted = state.checks.entry((check.check.clone(), check.state));
+        let count = counted.or_default();
+        *count += 1;
+        if *count <= CHECKS_MAX {
+            let line = self.check(check);
+            state.say(&line);
+        }
+    }
+
     fn verdict(&self, verdict: &VerdictView) -> String {
         let mut text = format!("{}:\n", verdict.path.display());
         for check in &verdict.checks {
@@ -185,7 +203,11 @@ impl<A: Write + Send, W: Write + Send> HumanSink<A, W> {
             result,
             ..
         } = verdict;
-        let of = printable(&format!("{what} of {subject}: {result}"));
+        let of = printable(&match (verdict.holds, subject.as_str()) {
+            (true, _) => format!("{what} of {subject}: {result}"),
+            (false, "") => format!("{what}: {result}"),
+            (false, _) => format!("{what} of {subject}, which claims: {result}"),
+        });
         text + &format!("{}  {of}\n", self.colour(word, colour))
     }
 
@@ -221,6 +243,17 @@ impl<A: Write + Send, W: Write + Send> HumanSink<A, W> {
 }
 
 impl<A: Write, W: Write> State<A, W> {
+    /// Says how many checks of each name were not told.
+    fn say_untold(&mut self) {
+        let counts = std::mem::take(&mut self.checks).into_iter();
+        for ((name, _), count) in counts.filter(|(_, count)| *count > CHECKS_MAX) {
+            let (name, more) = (printable(&name), count - CHECKS_MAX);
+            self.say(&format!(
+                "        and {more} more of {name}: --json shows them"
+            ));
+        }
+    }
+
     /// One or more lines to standard error, above the bars.
     fn say(&mut self, text: &str) {
         let words = &mut self.words;
@@ -304,8 +337,11 @@ impl<A: Write + Send, W: Write + Send> EventSink for HumanSink<A, W> {
                 ));
             }
             Event::RefusedRow(row) => state.say(&refused_row(&row)),
-            Event::Check(check) => state.say(&self.check(&check)),
-            Event::Verdict(verdict) => state.say(&self.verdict(&verdict)),
+            Event::Check(check) => self.one_check(&mut state, &check),
+            Event::Verdict(verdict) => {
+                state.say_untold();
+                state.say(&self.verdict(&verdict));
+            }
             Event::Error { error } => {
                 state.progress = None;
                 let mark = self.colour("error:", "1;31");

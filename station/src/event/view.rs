@@ -87,6 +87,9 @@ pub struct OrderView {
     pub held: u64,
     /// Runs that failed.
     pub failed: u64,
+    /// Units that left the building, where one order was asked for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub shipped: Option<u64>,
 }
 
 /// A step of a run.
@@ -159,6 +162,9 @@ pub struct UnitView {
     pub order_name: Option<String>,
     /// Why it failed or was set apart.
     pub failure: Option<Failure>,
+    /// The leaf that says that it left the building, where one unit was asked for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub shipped_at: Option<u64>,
     /// Its last run, where one unit was asked for.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub last_run: Option<RunView>,
@@ -325,7 +331,7 @@ pub struct LogKeyView {
 }
 
 /// How a check came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CheckState {
     /// As it should be.

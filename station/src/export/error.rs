@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::audit::AuditError;
 use crate::cosign::CosignError;
+use crate::dossier::DossierError;
 use crate::exit::ExitCode;
 use crate::journal::JournalError;
 use crate::seal::SealError;
@@ -70,6 +71,9 @@ pub enum ExportError {
     /// The checkpoint could not be shown to the witnesses.
     #[error("the checkpoint could not be shown to the log's witnesses")]
     Cosign(#[from] CosignError),
+    /// What shows how the log's keys handed over.
+    #[error("the hand-over of the log's keys could not be shown")]
+    HandOver(#[from] DossierError),
     /// A leaf or note of the log can't be read.
     #[error("the audit log can't be read")]
     Audit(#[from] AuditError),
@@ -92,7 +96,9 @@ impl ExportError {
             | Self::NoParent { .. }
             | Self::Seal(SealError::TooLarge { .. }) => ExitCode::Usage,
             Self::File { .. } | Self::Encoding { .. } | Self::Seal(_) => ExitCode::NotReady,
-            Self::Journal(_) | Self::Audit(_) | Self::Cosign(_) => ExitCode::AuditRefused,
+            Self::Journal(_) | Self::Audit(_) | Self::Cosign(_) | Self::HandOver(_) => {
+                ExitCode::AuditRefused
+            }
             Self::Stopped => ExitCode::Interrupted,
         }
     }
@@ -105,7 +111,7 @@ impl ExportError {
             Self::Unknown { .. } => "unknown",
             Self::Occupied { .. } | Self::NoParent { .. } => "export-place",
             Self::File { .. } | Self::Encoding { .. } => "export-file",
-            Self::Journal(_) | Self::Audit(_) | Self::Cosign(_) => "journal",
+            Self::Journal(_) | Self::Audit(_) | Self::Cosign(_) | Self::HandOver(_) => "journal",
             Self::Seal(SealError::TooLarge { .. }) => "export-too-large",
             Self::Seal(_) => "export-seal",
             Self::Stopped => "stopped",
@@ -126,7 +132,7 @@ impl ExportError {
             Self::File { .. } | Self::Encoding { .. } => {
                 "Make room, or name a directory that this station may write: --out DIR. Nothing was handed out."
             }
-            Self::Journal(_) | Self::Audit(_) | Self::Cosign(_) => {
+            Self::Journal(_) | Self::Audit(_) | Self::Cosign(_) | Self::HandOver(_) => {
                 "Run `keyline doctor`, then export again: nothing was handed out."
             }
             Self::Seal(SealError::TooLarge { .. }) => {

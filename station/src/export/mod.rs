@@ -8,6 +8,7 @@
 //!   units.jsonl | …             JSON Lines, one object a row
 //!   units.parquet | …           typed columns, row groups of bounded size
 //!   checkpoint.txt              the log's checkpoint, a C2SP signed note
+//!   log-keys.json               how one key of the log handed over to the next; not where there was one only
 //!   manifest.txt                what is here, a C2SP signed note (see `Manifest`)
 //! ```
 //!
@@ -43,6 +44,7 @@ mod csv;
 mod error;
 mod filter;
 mod format;
+mod hand_over;
 mod jsonl;
 mod leaf_row;
 mod manifest;
@@ -60,6 +62,7 @@ pub use column::{Column, ColumnKind};
 pub use error::ExportError;
 pub use filter::{Filter, parse_time};
 pub use format::Format;
+pub use hand_over::HAND_OVER_FILE;
 pub use leaf_row::COLUMNS as LEAF_COLUMNS;
 pub use manifest::{CHECKPOINT_FILE, MANIFEST_FILE, Manifest, ManifestFile};
 pub use rows::Rows;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::format::DataFile;
+use super::hand_over::{self, HAND_OVER_FILE};
 use super::place::{Place, failed, write};
 use super::selection::Selection;
 use super::{
@@ -17,6 +18,7 @@ use crate::journal::{ExportSnapshot, Journal, JournalReader};
 use crate::record::Change;
 use crate::seal::{CONTENT_LENGTH_MAX, Recipient};
 use crate::stop::Stop;
+use crate::tiles::{LogReader, TILE_DIRECTORY, TileDirectory};
 
 /// The directory in the home in which the files of a sealed export lie until they are sealed.
 const CLEAR_DIRECTORY: &str = "export.clear";
@@ -70,6 +72,8 @@ pub struct Exported {
 /// meantime), the log has a leaf for data that never left.
 pub async fn export(job: &ExportJob<'_>, options: &ExportOptions) -> Result<Exported, ExportError> {
     check(options)?;
+    // What is signed here must be what the log says: a journal that somebody has edited hands nothing out.
+    job.reader.verify_log(&job.journal.verifier_keys()).await?;
     let place = Place::begin(&options.out)?;
     let Some(recipient) = &options.seal_to else {
         let prepared = prepare(job, options, place.path(), u64::MAX).await?;
@@ -85,6 +89,7 @@ pub async fn export(job: &ExportJob<'_>, options: &ExportOptions) -> Result<Expo
     let prepared = prepare(job, options, clear.path(), limit).await?;
     let files = prepared.manifest.files.iter();
     let mut names = vec![MANIFEST_FILE, CHECKPOINT_FILE];
+    names.extend(prepared.handed_over.then_some(HAND_OVER_FILE));
     names.extend(files.map(|file| file.name.as_str()));
     let sealed = place.path().join(SEALED_FILE);
     archive::seal(
@@ -138,6 +143,8 @@ struct Prepared {
     manifest: Manifest,
     manifest_digest: [u8; 32],
     made_at_ms: u64,
+    /// The log has changed its key: there is a file that shows how.
+    handed_over: bool,
 }
 
 async fn prepare(
@@ -165,14 +172,22 @@ async fn prepare(
         files,
     );
     write(&directory.join(CHECKPOINT_FILE), checkpoint_note.as_bytes())?;
+    let size = snapshot.checkpoint().size;
     // The journal's file can shrink again while the rest is done.
     drop(snapshot);
+    let tiles = TileDirectory::new(job.home.join(TILE_DIRECTORY));
+    let log = LogReader::new(tiles, job.reader.clone());
+    let hand_over = hand_over::collect(job.reader, &log, size).await?;
+    if let Some(text) = &hand_over {
+        write(&directory.join(HAND_OVER_FILE), text.as_bytes())?;
+    }
     let note = job.journal.sign_manifest(manifest.text()).await?;
     write(&directory.join(MANIFEST_FILE), note.as_bytes())?;
     Ok(Prepared {
         manifest,
         manifest_digest: Sha256::digest(note.as_bytes()).into(),
         made_at_ms,
+        handed_over: hand_over.is_some(),
     })
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use sha2::{Digest as _, Sha256};
 
+use super::hand_over::{self, HAND_OVER_FILE};
 use super::{CHECKPOINT_FILE, Format, MANIFEST_FILE, Manifest, ManifestFile};
 use crate::audit::{AuditError, Checkpoint, SignedNote, VerifierKey};
 
@@ -26,6 +27,8 @@ pub struct VerifiedExport {
     pub manifest_digest: [u8; 32],
     /// The note in `checkpoint.txt`, whose cosignatures are the reader's to weigh.
     pub checkpoint_note: String,
+    /// The keys of the log that can be trusted: those that the reader gave, and those that one of them handed over to.
+    pub keys: Vec<VerifierKey>,
 }
 
 /// What does not hold.
@@ -48,6 +51,12 @@ pub enum VerifyError {
         /// Why.
         #[source]
         source: AuditError,
+    },
+    /// What hands over from one key of the log to the next does not hold.
+    #[error("log-keys.json does not hold: {words}")]
+    HandOver {
+        /// Why.
+        words: String,
     },
     /// The checkpoint is another one than the manifest's.
     #[error("expected the checkpoint of {expected} in checkpoint.txt, got that of {got}")]
@@ -77,12 +86,14 @@ pub enum VerifyError {
 
 /// Checks that the manifest is signed by a log key, that every file is what it says, and that the checkpoint is the manifest's.
 ///
-/// `keys` are those that the log may be signed with; more than one while it changes its key. One signature must be there, and none by
+/// `keys` are those that the log may be signed with; keys to which one of them handed over count too, as the export shows. One signature must be there, and none by
 /// any of them may be wrong.
 ///
 /// # Errors
 /// [`VerifyError`] that names the first thing that doesn't hold.
 pub fn verify(directory: &Path, keys: &[VerifierKey]) -> Result<VerifiedExport, VerifyError> {
+    let trusted = hand_over::follow(directory, keys)?;
+    let keys = trusted.as_slice();
     let (note, text) = read_note(directory, MANIFEST_FILE, keys)?;
     let wrong = |name| move |source| VerifyError::Note { name, source };
     let manifest = Manifest::parse(&text).map_err(wrong(MANIFEST_FILE))?;
@@ -104,6 +115,7 @@ pub fn verify(directory: &Path, keys: &[VerifierKey]) -> Result<VerifiedExport, 
         manifest,
         manifest_digest: Sha256::digest(note.as_bytes()).into(),
         checkpoint_note,
+        keys: trusted,
     })
 }
 
@@ -148,7 +160,7 @@ fn refuse_strangers(directory: &Path, manifest: &Manifest) -> Result<(), VerifyE
         path: directory.to_owned(),
         source,
     };
-    let mut known: BTreeSet<&str> = [MANIFEST_FILE, CHECKPOINT_FILE].into();
+    let mut known: BTreeSet<&str> = [MANIFEST_FILE, CHECKPOINT_FILE, HAND_OVER_FILE].into();
     known.extend(manifest.files.iter().map(|file| file.name.as_str()));
     for entry in fs::read_dir(directory).map_err(unreadable)? {
         let name = entry.map_err(unreadable)?.file_name();

@@ -433,3 +433,11 @@ pub fn registry_url_in(home: &Path, url: &str) -> String {
         None => url.to_owned(),
     }
 }
+
+/// The file of a `SQLite` registry, where it is not there.
+pub(crate) fn missing_registry_file(home: &Path, url: &str) -> Option<PathBuf> {
+    let url = registry_url_in(home, url);
+    let path = url.strip_prefix("sqlite:")?;
+    let path = PathBuf::from(path.split('?').next().unwrap_or(path));
+    (!path.exists()).then_some(path)
+}

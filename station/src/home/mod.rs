@@ -31,6 +31,7 @@ use crate::record::StationId;
 use crate::registry::{RegistryAddress, RegistryError};
 
 pub use audit_config::{AuditConfig, LogKeyConfig, WitnessConfig};
+pub(crate) use config::missing_registry_file;
 pub use config::{
     AuthorityConfig, Config, JournalConfig, KeyPoolConfig, LineConfig, LogConfig, OperatorConfig,
     RegistryConfig, SLOTS_MAX, SlotConfig, StationConfig, registry_url_in,

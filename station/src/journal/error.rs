@@ -1,5 +1,6 @@
 //! Why the journal refuses.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::audit::AuditError;
@@ -25,6 +26,12 @@ pub enum JournalError {
         /// What the database said.
         #[source]
         source: sqlx::Error,
+    },
+    /// There is no journal.
+    #[error("expected a journal at {}, found none", .path.display())]
+    Missing {
+        /// Where.
+        path: PathBuf,
     },
     /// The schema could not be brought up to date.
     #[error("the journal's schema could not be brought up to date")]
@@ -196,6 +203,7 @@ impl JournalError {
             self,
             Self::Stopped { .. }
                 | Self::Database { .. }
+                | Self::Missing { .. }
                 | Self::Migration(_)
                 | Self::TooNew { .. }
                 | Self::Damaged { .. }
@@ -217,6 +225,14 @@ impl JournalError {
             Self::Disputed { .. } => {
                 "Keep the home as it is and call whoever answers for the audit log: it was restored from an old copy, or somebody else signs in its name. `keyline station replace` begins a new log."
             }
+            Self::BadValue { .. } => "Correct what the message names.",
+            Self::NameTaken { .. } => "Choose another name: --name NAME.",
+            Self::Missing { .. } => {
+                "Restore the home from a backup, or name another with --home DIR."
+            }
+            Self::Database { source, .. } => database_next(source),
+            Self::Damaged { .. } | Self::Migration(_) => DAMAGED_NEXT,
+            Self::TooNew { .. } => "Use the software version that wrote it, or a newer one.",
             error if error.is_refusal() => {
                 "Look at what there is with `keyline product list`, `keyline order list` or `keyline unit show`."
             }
@@ -249,4 +265,24 @@ impl JournalError {
 /// Names what was being done when the database failed.
 pub(super) fn database(doing: &'static str) -> impl FnOnce(sqlx::Error) -> JournalError {
     move |source| JournalError::Database { doing, source }
+}
+
+/// What to do where the journal's file is not what it was.
+const DAMAGED_NEXT: &str = "Keep the home as it is and restore it from a backup beside it; `keyline doctor` and `keyline audit verify --deep` say what is wrong.";
+
+/// What to do about what the database says (the primary result codes of `SQLite`).
+fn database_next(source: &sqlx::Error) -> &'static str {
+    let code = source
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
+    let code: Option<i32> = code.and_then(|code| code.parse().ok());
+    match code.map(|code| code & 0xff) {
+        // Error, corrupt, not a database.
+        Some(1 | 11 | 26) => DAMAGED_NEXT,
+        // Permission, read-only, can't open.
+        Some(3 | 8 | 14) => {
+            "This user can't write beside the journal, which even reading needs: run as the home's user, or on a copy of your own (`cp -a HOME copy`)."
+        }
+        _ => "Check the disk's free space and health, then start again.",
+    }
 }

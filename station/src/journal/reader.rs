@@ -23,8 +23,13 @@ impl JournalReader {
     /// Opens a journal that exists, for reading only.
     ///
     /// # Errors
-    /// [`JournalError::Database`] where there is none or it can't be read.
+    /// [`JournalError::Missing`] or [`JournalError::Database`] where there is none or it can't be read.
     pub async fn open(path: &Path) -> Result<Self, JournalError> {
+        if !path.exists() {
+            return Err(JournalError::Missing {
+                path: path.to_owned(),
+            });
+        }
         let options = SqliteConnectOptions::new()
             .filename(path)
             .read_only(true)

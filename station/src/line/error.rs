@@ -9,7 +9,7 @@ use crate::registry::RegistryError;
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
     /// The journal or its audit log can't be written.
-    #[error("the journal could not be written, so the line stopped")]
+    #[error("the line stopped, because the journal takes nothing more")]
     Journal(#[from] JournalError),
     /// The registry gave no answer that can be worked with.
     #[error("the registry could not be asked, so the line stopped")]

@@ -64,6 +64,8 @@ codes! {
     CheckpointMissing = "checkpoint-missing", Violation, "A stored checkpoint was removed: find it in a backup, at a witness or in the registry.";
     /// A key of the log joined, signed or left where it could not.
     KeyNotInForce = "key-not-in-force", Violation, "Find out who had this key at that time.";
+    /// The log's first key was not given, and the log that a given key signs retires it.
+    KeyInherited = "key-inherited", Explained, "Nothing is left to do.";
     /// Time since the machine's start went back.
     MonotonicWentBack = "monotonic-went-back", Violation, "Nobody can set this clock: these leaves were not written in their order.";
     /// Wall time went back over a restart, and no leaf says so.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use crate::audit::Hash;
+use crate::error_text::counted;
 
 /// How much a finding weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -44,6 +45,10 @@ pub struct Report {
     pub units: u64,
     /// Keys of this station in the registry.
     pub claims: u64,
+    /// The registry was at hand.
+    pub registry_asked: bool,
+    /// The tables were compared with the log.
+    pub tables_compared: bool,
     /// Findings of each severity, those that were not told included.
     pub violations: u64,
     /// See `violations`.
@@ -67,14 +72,18 @@ impl Report {
     /// What it came to, in a sentence.
     #[must_use]
     pub fn words(&self) -> String {
+        let registry = if self.registry_asked {
+            format!("{} in the registry", counted(self.claims, "key", "keys"))
+        } else {
+            "registry not asked".to_owned()
+        };
         format!(
-            "{} leaves under {} checkpoints, {} units, {} keys in the registry: {} violations, {} gaps, {} explained",
-            self.leaves,
-            self.checkpoints,
-            self.units,
-            self.claims,
-            self.violations,
-            self.gaps,
+            "{} under {}, {}, {registry}: {}, {}, {} explained",
+            counted(self.leaves, "leaf", "leaves"),
+            counted(self.checkpoints, "checkpoint", "checkpoints"),
+            counted(self.units, "unit", "units"),
+            counted(self.violations, "violation", "violations"),
+            counted(self.gaps, "gap", "gaps"),
             self.explained
         )
     }

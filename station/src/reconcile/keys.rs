@@ -55,6 +55,12 @@ pub(super) struct Ring {
     members: Vec<Member>,
     /// The members' keys, for those who verify notes ahead.
     keys: Arc<[VerifierKey]>,
+    /// How many of the first members the reader gave himself.
+    given: usize,
+    /// The log's first key, which the reader did not give and the log itself says was retired.
+    inherited: Option<VerifierKey>,
+    /// A key that the reader gave has signed the last checkpoint.
+    given_signed_last: bool,
 }
 
 /// The most keys that a log may have had: one a day for ten years.
@@ -65,17 +71,42 @@ fn name(key: &VerifierKey) -> String {
 }
 
 impl Ring {
-    pub(super) fn new(origin: &str, given: &[VerifierKey]) -> Self {
+    /// The ring of a reader who trusts `given`. `first_retired` is the key that the log says it began with, where its leaves retire it:
+    /// who trusts a later key trusts the whole log under it, that leaf among it.
+    pub(super) fn new(
+        origin: &str,
+        given: &[VerifierKey],
+        first_retired: Option<VerifierKey>,
+    ) -> Self {
         let member = |key: &VerifierKey| Member {
             key: key.clone(),
             life: Life::Given,
             missed: false,
         };
+        let inherited = first_retired.filter(|first| !given.contains(first));
+        let keys: Vec<_> = given.iter().chain(&inherited).cloned().collect();
         Self {
             origin: origin.to_owned(),
-            members: given.iter().map(member).collect(),
-            keys: given.to_vec().into(),
+            members: keys.iter().map(member).collect(),
+            keys: keys.into(),
+            given: given.len(),
+            inherited,
+            given_signed_last: false,
         }
+    }
+
+    /// At the end of the log: whether a key that the reader gave vouches for the first one, which he did not give.
+    pub(super) fn vouched(&self) -> Option<Finding> {
+        let first = self.inherited.as_ref()?;
+        let place = format!("the log's first key {}", name(first));
+        Some(if self.given_signed_last {
+            let message =
+                "a leaf retires it, under checkpoints that a key which you trust has signed";
+            Code::KeyInherited.at(place, message)
+        } else {
+            let message = "expected the last checkpoint to be signed by a key that you trust, it is not: whose log this is only the log says";
+            Code::CheckpointNotSigned.at(place, message)
+        })
     }
 
     /// The log's name.
@@ -168,6 +199,9 @@ impl Ring {
             let message = format!("the signature by {} does not verify", name(&member.key));
             findings.push(Code::CheckpointNotSigned.at(&place, message));
         }
+        self.given_signed_last = numbered()
+            .take(self.given)
+            .any(|(n, member)| line(n) == Line::Signed && member.life != Life::Retired);
         let vouches = |life| matches!(life, Life::Given | Life::InForce | Life::Leaving);
         let vouched = numbered().any(|(n, m)| vouches(m.life) && line(n) == Line::Signed);
         if !vouched {
@@ -233,7 +267,7 @@ mod tests {
 
     fn ring(given: &[u8]) -> Ring {
         let given: Vec<_> = given.iter().map(|seed| key(*seed)).collect();
-        Ring::new("log.example", &given)
+        Ring::new("log.example", &given, None)
     }
 
     fn codes(findings: &[Finding]) -> Vec<&'static str> {
@@ -256,6 +290,28 @@ mod tests {
         assert_eq!(codes(&by_retired), ["key-not-in-force"]);
         let returns = ring.join(12, &key(1).to_string()).unwrap();
         assert!(returns.message.contains("returns"), "{returns:?}");
+    }
+
+    #[test]
+    fn who_trusts_the_last_key_trusts_the_first_one_that_its_log_retires() {
+        let ring = |given| Ring::new("log.example", &[key(given)], Some(key(1)));
+        let walk = |mut ring: Ring, signed: Line| {
+            assert!(ring.judge(0, &[Absent, Signed]).is_empty());
+            ring.join(5, &key(2).to_string());
+            ring.leave(6, &key(1).to_string());
+            ring.judge(7, &[signed, Signed, signed]);
+            ring.judge(8, &[signed, Absent, signed]);
+            ring.vouched().unwrap()
+        };
+        assert_eq!(walk(ring(2), Signed).code, "key-inherited");
+        // Another log under this name, which a key that nobody gave hands on to itself.
+        let found = walk(ring(3), Absent);
+        assert_eq!(found.code, "checkpoint-not-signed");
+        assert!(found.message.contains("only the log says"), "{found:?}");
+        assert_eq!(
+            Ring::new("log.example", &[key(1)], Some(key(1))).vouched(),
+            None
+        );
     }
 
     #[test]

@@ -37,10 +37,11 @@ pub use error::ReconcileError;
 pub use finding::{Finding, Report, Severity};
 
 use crate::audit::VerifierKey;
-use crate::journal::{JournalReader, Replay, Replayed};
+use crate::journal::{JournalReader, LogKey, Replay, Replayed};
 use crate::record::StationId;
 use crate::registry::Registry;
 use finding::Findings;
+use keys::Ring;
 use walk::Walk;
 use witness::Witness;
 
@@ -67,7 +68,8 @@ pub struct KnownCheckpoint {
 pub struct Inputs<'a> {
     /// The station's journal.
     pub journal: &'a JournalReader,
-    /// The keys that the caller trusts: at least the log's first one. Others join by leaves.
+    /// The keys that the caller trusts: the log's first one, from which others join by leaves, or one that signs it now, which vouches
+    /// for the whole log and so for the first one that its leaves retire.
     pub keys: &'a [VerifierKey],
     /// The log's name.
     pub origin: &'a str,
@@ -93,18 +95,26 @@ pub async fn deep(
     tell: &mut (dyn FnMut(Finding) + Send),
 ) -> Result<Report, ReconcileError> {
     let mut findings = Findings::new(tell);
+    findings.report.registry_asked = inputs.registry.is_some();
     let directory = match inputs.scratch {
         Some(path) => tempfile::tempdir_in(path),
         None => tempfile::tempdir(),
     };
     let directory = directory.map_err(ReconcileError::Scratch)?;
     let scratch = directory.path().join("replay.db");
+    let mut keys = inputs.journal.log_keys().await?;
+    keys.retain(|key| key.added_at.is_none());
+    let first = keys.pop();
+    let inherited = first.clone().filter(|key| key.retired_at.is_some());
     let replay = match inputs.scope {
         Scope::Tree => None,
         Scope::Everything => {
-            let mut keys = inputs.journal.log_keys().await?;
-            keys.retain(|key| key.added_at.is_none());
-            Some(Replay::begin(&scratch, keys.pop()).await?)
+            // The table says what became of this key since; a replay begins where it still signed.
+            let first = first.map(|key| LogKey {
+                retired_at: None,
+                ..key
+            });
+            Some(Replay::begin(&scratch, first).await?)
         }
     };
     // Before the snapshot: what the registry got in between is in the log, and looked at all the same where it is told as later.
@@ -115,7 +125,12 @@ pub async fn deep(
     let (witness, begun) =
         Witness::begin(inputs.registry, inputs.origin, inputs.known, snapshot_ms).await;
     findings.extend(begun);
-    let walk = Walk::new(&inputs, witness, replay, &mut findings);
+    let ring = Ring::new(
+        inputs.origin,
+        inputs.keys,
+        inherited.map(|inherited| inherited.key),
+    );
+    let walk = Walk::new(ring, witness, replay, &mut findings);
     let (proofs, replayed) = walk.run(&inputs, &mut snapshot).await?;
 
     if let Some(registry) = inputs.registry {
@@ -131,6 +146,7 @@ pub async fn deep(
         return Ok(findings.report);
     }
     tables::compare(&mut snapshot, &mut findings).await?;
+    findings.report.tables_compared = true;
     let mut log = Replayed::open(&scratch).await?;
     units::check_causes(&mut log, &mut findings).await?;
     units::check(&mut log, &inputs, snapshot_ms, &mut findings).await?;

@@ -41,14 +41,14 @@ pub(super) struct Walk<'a, 'f> {
 
 impl<'a, 'f> Walk<'a, 'f> {
     pub(super) fn new(
-        inputs: &Inputs<'a>,
+        ring: Ring,
         witness: Witness<'a>,
         replay: Option<Replay>,
         findings: &'a mut Findings<'f>,
     ) -> Self {
         Self {
             findings,
-            ring: Ring::new(inputs.origin, inputs.keys),
+            ring,
             frontier: Frontier::default(),
             whole: true,
             next: 0,
@@ -111,7 +111,7 @@ impl<'a, 'f> Walk<'a, 'f> {
                 self.next,
                 index - self.next
             );
-            let place = format!("leaves {} to {}", self.next, index - 1);
+            let place = between(self.next, index - 1);
             self.findings.add(Code::EntryMissing.at(place, message));
             self.whole = false;
         }
@@ -200,10 +200,10 @@ impl<'a, 'f> Walk<'a, 'f> {
                     self.whole = false;
                     let since = self.note.as_ref().map_or(0, |(size, _)| *size);
                     let message = format!(
-                        "expected the signed root {}, found {} over the entries: one of the leaves {since} to {} was changed, removed or put in. Later roots are not compared",
+                        "expected the signed root {}, found {} over the entries: {} changed, removed or put in. Later roots are not compared",
                         hex::encode(said.root),
                         hex::encode(self.frontier.root()),
-                        note.size.saturating_sub(1)
+                        one_of(since, note.size.saturating_sub(1))
                     );
                     self.findings.add(Code::RootDiffers.at(&place, message));
                 }
@@ -270,10 +270,11 @@ impl<'a, 'f> Walk<'a, 'f> {
                 "expected a stored checkpoint of {} leaves, found none",
                 self.next
             );
-            let place = format!("leaves {uncovered} to {}", self.next - 1);
+            let place = between(uncovered, self.next - 1);
             self.findings
                 .add(Code::CheckpointMissing.at(place, message));
         }
+        self.findings.extend(self.ring.vouched());
         self.carry_out().await;
         let late = self.time.give_up();
         self.findings.extend(late);
@@ -372,6 +373,24 @@ impl<'a, 'f> Walk<'a, 'f> {
                 .add(unknown_checkpoint(proof.index, proof.digest));
         }
         Ok(())
+    }
+}
+
+/// The leaves from the first to the last, in words.
+fn between(first: u64, last: u64) -> String {
+    if first == last {
+        format!("leaf {first}")
+    } else {
+        format!("leaves {first} to {last}")
+    }
+}
+
+/// That one of the leaves from the first to the last was, in words.
+fn one_of(first: u64, last: u64) -> String {
+    if first == last {
+        format!("leaf {first} was")
+    } else {
+        format!("one of the {} was", between(first, last))
     }
 }
 

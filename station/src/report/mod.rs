@@ -25,6 +25,7 @@ use crate::record::OrderId;
 
 pub use make::make;
 pub use page::render;
+pub(crate) use verify::checkpoint_of;
 pub use verify::{Verdict, verify};
 
 /// The format that this software reads and writes: the data and the page.

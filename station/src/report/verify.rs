@@ -92,6 +92,11 @@ pub fn verify(text: &str, policy: &TrustPolicy) -> Verdict {
     }
 }
 
+/// The signed note that a page says it is under, before anything was verified.
+pub(crate) fn checkpoint_of(text: &str) -> Option<String> {
+    data::read(text).ok().map(|report| report.checkpoint)
+}
+
 /// All leaves stand in the tree.
 fn under_head(report: &Report, head: &Checkpoint) -> Finding {
     let entries = report.entries.iter();

@@ -128,10 +128,10 @@ pub fn seal(recipient: &Recipient, mut content: Vec<u8>) -> Result<Sealed, SealE
 }
 
 /// The command that opens the sealed archive `file` with the private key in `KEY.pem`, as it is shown to people. It unpacks nothing
-/// where OpenSSL refuses.
+/// where OpenSSL refuses, and into a directory of its own, which is verified as it is.
 #[must_use]
 pub fn open_command(file: &str, archive: &str) -> String {
     format!(
-        "openssl cms -decrypt -binary -inform DER -in {file} -inkey KEY.pem -out {archive} && tar -xf {archive}"
+        "openssl cms -decrypt -binary -inform DER -in {file} -inkey KEY.pem -out {archive} && mkdir opened && tar -xf {archive} -C opened"
     )
 }

@@ -131,7 +131,17 @@ impl WitnessStoreError {
             Self::Owned { .. } => {
                 "Stop that process first (SIGTERM): a store belongs to one process at a time."
             }
-            Self::File(error) => error.next(),
+            Self::File(HomeError::Exposed { .. }) => {
+                "Take the rights away from the others (`chmod -R go= DIR`), and ask who may have read the key."
+            }
+            Self::File(HomeError::Foreign { .. }) => {
+                "Run as the user that the store belongs to, or name another with --store DIR."
+            }
+            Self::File(HomeError::ReadOnly { .. }) => {
+                "Run as the user that the store belongs to, and make it writable for him."
+            }
+            Self::File(HomeError::DiskFull { .. }) => "Make room on that disk, then start again.",
+            Self::File(_) => "Check the path and the disk: --store DIR.",
             Self::Key(_) => {
                 "Give a name without spaces and +; a key that was lost can't be replaced: make a new witness and tell the logs."
             }

@@ -72,7 +72,7 @@ fn without_a_home_every_command_says_how_to_make_one() {
             ran.all("error")[0]["error"]["next"]
                 .as_str()
                 .unwrap()
-                .contains("keyline init")
+                .contains(" init`")
         );
     }
     let output = keyline()

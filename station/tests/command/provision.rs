@@ -262,7 +262,8 @@ fn people_get_words_on_standard_error_and_answers_on_standard_output() {
     let words = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        words.starts_with("error: expected a unit's name or id") && words.contains("\n  next: "),
+        words.starts_with("error: expected the device id or serial of a unit")
+            && words.contains("\n  next: "),
         "{words}"
     );
 }

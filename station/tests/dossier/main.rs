@@ -10,8 +10,12 @@
 #[allow(dead_code, reason = "shared by tests; each uses a part")]
 mod station;
 
+mod advised;
 mod changed;
 mod command;
+mod documented;
 mod forged;
 mod line;
+mod rolled_over;
+mod troubled;
 mod witnessed;

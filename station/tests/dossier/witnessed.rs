@@ -10,7 +10,7 @@ use crate::station::{Station, keyline, ran};
 use keyline_station::dossier::verify;
 
 /// A witness's process, ended with this value.
-struct Witness {
+pub(crate) struct Witness {
     process: Child,
     // Read to the end, so that it never waits for a reader.
     _lines: BufReader<ChildStdout>,
@@ -24,7 +24,7 @@ impl Drop for Witness {
 }
 
 /// Makes a witness that trusts the station's log and whose cosignature the station needs, and starts it.
-fn witnessed_by(station: &Station, name: &str) -> Witness {
+pub(crate) fn witnessed_by(station: &Station, name: &str) -> Witness {
     let store = station.directory().join(name);
     let witness = |arguments: &[&str]| {
         let mut command = keyline();
@@ -135,4 +135,24 @@ fn a_dossier_carries_the_cosignatures_that_its_policy_asks_for() {
     let checks = doctor.all("check").into_iter();
     let mut witness = checks.filter(|check| check["check"] == "witness-1");
     assert_eq!(witness.next().unwrap()["state"], "ok", "{:?}", doctor.lines);
+}
+
+#[test]
+fn that_a_unit_left_the_building_is_told_wherever_it_is_asked_for() {
+    let (station, ids) = built(1);
+    let _witness = witnessed_by(&station, "witness.example");
+    let shown = |what: &str, name: &str| station.run(&[what, "show", name]).good();
+    let order = shown("order", "WO-1");
+    assert_eq!(order.all("order")[0]["shipped"], 0);
+    assert!(shown("unit", &ids[0]).all("unit-record")[0]["shipped_at"].is_null());
+    station.run(&["order", "ship", "WO-1"]).good();
+    assert_eq!(shown("order", "WO-1").all("order")[0]["shipped"], 1);
+    let unit = shown("unit", &ids[0]);
+    let leaf = unit.all("unit-record")[0]["shipped_at"].as_u64().unwrap();
+    let verdict = verify(&dossier(&station, &ids[0]), &policy(&station));
+    assert!(verdict.holds(), "{:?}", verdict.findings);
+    assert_eq!(
+        verdict.result,
+        format!("passed, then shipped (leaf {leaf})")
+    );
 }

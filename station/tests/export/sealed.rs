@@ -77,7 +77,7 @@ fn the_printed_command_opens_it_for_the_right_key_only() {
             "{command}: {}",
             String::from_utf8_lossy(&opened.stderr)
         );
-        std::fs::remove_file(place.join("export.tar")).unwrap();
+        let place = place.join("opened");
         let verified = verify(&place, &[log_key(&station)]).unwrap();
         assert_eq!(
             hex::encode(verified.manifest_digest),
@@ -89,7 +89,7 @@ fn the_printed_command_opens_it_for_the_right_key_only() {
         for other in [format!("not-{name}"), "cloud".to_owned()] {
             let refused = open(&station, command, &other, &place);
             assert!(!refused.status.success(), "{other} opened it");
-            assert!(!place.join("units.csv").exists());
+            assert!(!place.join("opened").exists());
         }
         let sealed = directory.join("export.cms");
         let content = std::fs::read(&sealed).unwrap();

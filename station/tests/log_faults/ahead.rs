@@ -44,7 +44,7 @@ fn assert_ahead(ran: &Ran) {
         ran.error_message()
     );
     let next = ran.all("error")[0]["error"]["next"].as_str().unwrap();
-    assert!(next.contains("keyline doctor"), "{next}");
+    assert!(next.contains(" doctor`"), "{next}");
 }
 
 #[test]

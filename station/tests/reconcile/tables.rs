@@ -186,7 +186,7 @@ const TAMPERINGS: &[(&str, Code, &str)] = &[
     (
         "UPDATE entry SET leaf_index = 100000 WHERE leaf_index = 5; UPDATE entry SET leaf_index = 5 WHERE leaf_index = 6; UPDATE entry SET leaf_index = 6 WHERE leaf_index = 100000",
         Code::RootDiffers,
-        "one of the leaves",
+        "leaf 5 was changed, removed or put in",
     ),
     (
         "UPDATE checkpoint SET note = replace(note, 'line-1', 'line-2') WHERE tree_size = 2",

@@ -23,20 +23,11 @@ fn configure_a_second_key(guarded: &Guarded) {
     let make = ["audit", "key", "make", "--module", Hsm::module()];
     let rest = ["--token", TOKEN, "--label", LABEL, "--pin-file", &pin_file];
     let made = guarded.run(&[&make[..], &rest[..]].concat()).good();
-    let told = made.all("notice")[0]["message"]
-        .as_str()
-        .unwrap()
-        .to_owned();
     // What it prints can be pasted into the configuration as it is.
-    let begin = told.find("[[audit.key]]").unwrap();
-    let end = begin + told[begin..].find("\n\n").unwrap();
+    let block = made.all("document")[0]["text"].as_str().unwrap().trim_end();
     let path = guarded.station.home().join("config.toml");
     let text = std::fs::read_to_string(&path).unwrap();
-    let text = text.replacen(
-        "[operator]",
-        &format!("{}\n\n[operator]", &told[begin..end]),
-        1,
-    );
+    let text = text.replacen("[operator]", &format!("{block}\n\n[operator]"), 1);
     std::fs::write(path, text).unwrap();
 }
 

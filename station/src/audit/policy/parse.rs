@@ -80,10 +80,12 @@ fn key<K>(
     parse: impl FnOnce(&str) -> Result<K, AuditError>,
     expected: &'static str,
 ) -> Result<K, Refused> {
-    std::str::from_utf8(word)
-        .ok()
-        .and_then(|text| parse(text).ok())
-        .ok_or_else(|| (expected, format!("{:?}", shown(word))))
+    let refuse = || (expected, format!("{:?}", shown(word)));
+    let text = std::str::from_utf8(word).map_err(|_| refuse())?;
+    parse(text).map_err(|error| match error {
+        AuditError::KeyId { .. } => (expected, format!("{:?}: {error}", shown(word))),
+        _ => refuse(),
+    })
 }
 
 /// At most 200 characters of what came.

@@ -2,6 +2,8 @@
 
 mod deep;
 mod open;
+mod other;
+mod outside;
 mod prove;
 mod report;
 mod verify;
@@ -62,6 +64,9 @@ pub(super) enum AuditAction {
     },
 }
 
+/// Where a policy comes from.
+const POLICY_NEXT: &str = "Get one at the station (`keyline audit policy > line.policy`; the key is in its line `log`), or correct what the message names.";
+
 /// Reads the policy or the keys that were named.
 pub(super) fn lower_verify(typed: Verify) -> Result<AuditAction, CommandError> {
     let policy = match &typed.policy {
@@ -75,7 +80,8 @@ pub(super) fn lower_verify(typed: Verify) -> Result<AuditAction, CommandError> {
             offline: typed.offline,
         });
     }
-    let policy = policy.ok_or_else(|| CommandError::Usage {
+    let policy = policy.ok_or_else(|| CommandError::Advice {
+        next: POLICY_NEXT.to_owned(),
         message: "expected --policy FILE or --log-key KEY: what is checked can't say itself whom to trust"
             .to_owned(),
     })?;
@@ -86,7 +92,8 @@ pub(super) fn lower_verify(typed: Verify) -> Result<AuditAction, CommandError> {
 }
 
 fn read_policy(path: &Path) -> Result<TrustPolicy, CommandError> {
-    let refuse = |error: &dyn std::error::Error| CommandError::Usage {
+    let refuse = |error: &dyn std::error::Error| CommandError::Advice {
+        next: POLICY_NEXT.to_owned(),
         message: format!(
             "expected a C2SP trust policy in {}: {}",
             path.display(),
@@ -104,7 +111,8 @@ fn keys_only(keys: &[String]) -> Result<TrustPolicy, CommandError> {
         .collect::<Result<Vec<_>, AuditError>>();
     parsed
         .and_then(|keys| TrustPolicy::of_station(&keys, &[], 0))
-        .map_err(|error| CommandError::Usage {
+        .map_err(|error| CommandError::Advice {
+            next: POLICY_NEXT.to_owned(),
             message: format!("--log-key: {}", chain(&error)),
         })
 }
@@ -125,8 +133,7 @@ pub(super) async fn run(
             checkpoint = Some(note);
         }
         AuditAction::Policy => {
-            let policy = OpenLog::open(home).await?.policy()?;
-            let text = String::from_utf8_lossy(&policy.to_bytes()).into_owned();
+            let text = OpenLog::open(home).await?.policy_text().await?;
             sink.emit(Event::Document { text });
         }
         AuditAction::Prove {

@@ -49,6 +49,33 @@ impl OpenLog {
         policy_of(&self.config.audit, &self.keys).map_err(log_refused)
     }
 
+    /// Every key that signs the log or has signed it, the oldest first.
+    pub(super) async fn every_key(&self) -> Result<Vec<VerifierKey>, CommandError> {
+        let keys = self.journal.log_keys().await?;
+        Ok(keys.into_iter().map(|key| key.key).collect())
+    }
+
+    /// As [`policy`](Self::policy), for files that may be under a checkpoint from before a roll-over.
+    pub(super) async fn policy_with_every_key(&self) -> Result<TrustPolicy, CommandError> {
+        policy_of(&self.config.audit, &self.every_key().await?).map_err(log_refused)
+    }
+
+    /// The policy as a file, with a comment for each key that signs no more: no reader trusts it by that.
+    pub(super) async fn policy_text(&self) -> Result<String, CommandError> {
+        let policy = self.policy()?;
+        let mut text = String::new();
+        for key in self.journal.log_keys().await? {
+            if let Some(retired_at) = key.retired_at {
+                let comment = format!(
+                    "# Retired by leaf {retired_at}: {}\n# Files from before are checked with the policy of then.\n",
+                    key.key
+                );
+                text.push_str(&comment);
+            }
+        }
+        Ok(text + &String::from_utf8_lossy(&policy.to_bytes()))
+    }
+
     /// The latest checkpoint, or the latest one with the cosignatures that the configuration asks for.
     pub(super) async fn checkpoint(&self, witnessed: bool) -> Result<String, CommandError> {
         if !witnessed {

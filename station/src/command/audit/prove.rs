@@ -6,9 +6,10 @@ use std::path::Path;
 
 use super::super::read::unit_named;
 use super::super::{CommandError, chain};
-use super::open::OpenLog;
-use crate::audit::TlogProof;
-use crate::dossier::{self, Dossier, RegistryRecord};
+use super::open::{OpenLog, log_refused};
+use super::outside::{warn_of_more, warn_of_quorum};
+use crate::audit::{TlogProof, TrustPolicy};
+use crate::dossier::{self, Dossier, Outcome, RegistryRecord};
 use crate::event::{Event, EventSink};
 use crate::record::{DeviceIdText, Proof};
 use crate::registry::{ClaimRecord, Registry, RegistryError, StoredProof};
@@ -27,11 +28,15 @@ pub(super) async fn run(
     };
     let registry = match log.registry().await {
         Ok(registry) => {
+            warn_of_more(log, Some(&registry), sink).await?;
             let record = ask(&registry, device_id).await;
             registry.close().await;
             record.map_err(|error| chain(&error))
         }
-        Err(words) => Err(words),
+        Err(words) => {
+            warn_of_more(log, None, sink).await?;
+            Err(words)
+        }
     };
     let registry = registry
         .inspect_err(|words| {
@@ -42,6 +47,8 @@ pub(super) async fn run(
         })
         .ok();
     let dossier = dossier::make(&log.journal, &log.log, device_id, registry).await?;
+    refuse_broken(log, &dossier).await?;
+    warn_of_quorum(log, &dossier.checkpoint, sink).await?;
     write_new(out, &text(&dossier)?)?;
     if let Some(directory) = tlog_proofs {
         write_proofs(&dossier, directory)?;
@@ -56,6 +63,23 @@ pub(super) async fn run(
         ),
     });
     Ok(())
+}
+
+/// Checks the dossier as its reader will: what this station can't vouch for itself it does not hand out. Whether enough witnesses have
+/// cosigned is another matter, and only warned of.
+async fn refuse_broken(log: &OpenLog, dossier: &Dossier) -> Result<(), CommandError> {
+    let keys = log.every_key().await?;
+    let own = TrustPolicy::of_station(&keys, &[], 0).map_err(log_refused)?;
+    let verdict = dossier::verify(dossier, &own);
+    let broken = verdict.findings.into_iter();
+    let mut broken = broken.filter(|finding| finding.outcome == Outcome::Broken);
+    match broken.next() {
+        None => Ok(()),
+        Some(first) => Err(CommandError::Evidence {
+            what: "dossier",
+            words: format!("{}: {}", first.check, first.words),
+        }),
+    }
 }
 
 async fn ask(

@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::super::CommandError;
 use super::super::read::order_named;
 use super::open::OpenLog;
+use super::outside::{warn_of_more, warn_of_quorum};
 use super::prove::write_new;
 use crate::event::{Event, EventSink};
 use crate::report::{self, Window};
@@ -22,6 +23,8 @@ pub(super) async fn run(
     let order = order_named(&log.journal, order).await?;
     let report = report::make(&log.journal, &log.log, order.id, window).await?;
     let page = report::render(&report)?;
+    warn_of_more(log, None, sink).await?;
+    warn_of_quorum(log, &report.checkpoint, sink).await?;
     write_new(out, &page)?;
     sink.emit(Event::Notice {
         message: format!(

@@ -1,12 +1,16 @@
 //! `keyline audit verify` of files: what each is, is seen from its content.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::Path;
 
 use super::super::{CommandError, chain};
-use crate::audit::{AuditError, TlogProof, TrustPolicy};
+use super::other;
+use crate::audit::{AuditError, TlogProof, TrustPolicy, VerifierKey};
+use crate::dossier::log::read_head;
 use crate::dossier::{self, Dossier, Finding, Outcome};
+use crate::error_text::counted;
 use crate::event::{CheckResult, CheckState, Event, EventSink, VerdictView};
 use crate::exit::ExitCode;
 use crate::export;
@@ -36,6 +40,7 @@ pub(super) fn run(
 
 fn verify(path: &Path, policy: &TrustPolicy) -> Result<VerdictView, CommandError> {
     if path.is_dir() {
+        other::refuse_directory(path)?;
         return Ok(export_directory(path, policy));
     }
     let text = read(path)?;
@@ -46,12 +51,7 @@ fn verify(path: &Path, policy: &TrustPolicy) -> Result<VerdictView, CommandError
     } else if text.starts_with(report::PAGE_BEGIN) {
         report_file(path, &text, policy)
     } else {
-        return Err(CommandError::Usage {
-            message: format!(
-                "expected a dossier, a lot report, a C2SP proof file or an export's directory at {}, got something else",
-                path.display()
-            ),
-        });
+        return Err(other::other_text(path, &text));
     };
     Ok(verdict)
 }
@@ -61,11 +61,11 @@ fn read(path: &Path) -> Result<String, CommandError> {
         path: path.to_owned(),
         source,
     };
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(dossier::LENGTH_MAX + 1).read_to_string(&mut text))
+        .and_then(|file| file.take(dossier::LENGTH_MAX + 1).read_to_end(&mut bytes))
         .map_err(unreadable)?;
-    if text.len() as u64 > dossier::LENGTH_MAX {
+    if bytes.len() as u64 > dossier::LENGTH_MAX {
         return Err(CommandError::Usage {
             message: format!(
                 "expected a file of at most {} MiB at {}, got a longer one",
@@ -74,7 +74,50 @@ fn read(path: &Path) -> Result<String, CommandError> {
             ),
         });
     }
-    Ok(text)
+    if other::is_archive(&bytes) {
+        return Err(other::not_text(path, &bytes));
+    }
+    String::from_utf8(bytes).map_err(|error| other::not_text(path, error.as_bytes()))
+}
+
+/// Where the file is under a checkpoint that the policy can't accept for what it is, says so before everything else.
+fn explain(view: &mut VerdictView, note: &str, policy: &TrustPolicy) {
+    let Ok(head) = read_head(note) else { return };
+    let keys = policy.log_keys();
+    let names: BTreeSet<&str> = keys.iter().map(VerifierKey::name).collect();
+    if !names.contains(head.origin.as_str()) {
+        view.checks.insert(
+            0,
+            CheckResult {
+                check: "policy".to_owned(),
+                state: CheckState::Fail,
+                found: format!(
+                    "this is signed for the log {}, the policy trusts {}: probably the wrong policy",
+                    head.origin,
+                    names.into_iter().collect::<Vec<_>>().join(", ")
+                ),
+                next: format!("Give the policy of the log {}.", head.origin),
+            },
+        );
+        return;
+    }
+    let next = match policy.check(note) {
+        Err(AuditError::QuorumMissed { .. }) => {
+            "It was made before the witnesses cosigned, or it needs another policy: ask for a new file, or give the policy of its time."
+        }
+        Err(AuditError::NotSignedByAny { .. }) => {
+            "The policy has none of its keys: for a file from before a roll-over of the key give the policy of that time too."
+        }
+        _ => return,
+    };
+    let failed =
+        |check: &&mut CheckResult| check.check == "checkpoint" && check.state == CheckState::Fail;
+    if let Some(check) = view.checks.iter_mut().find(failed) {
+        next.clone_into(&mut check.next);
+    }
+    // What everything else depends on comes first.
+    view.checks
+        .sort_by_key(|check| !(check.check == "checkpoint" && check.state == CheckState::Fail));
 }
 
 fn dossier_file(path: &Path, text: &str, policy: &TrustPolicy) -> VerdictView {
@@ -93,6 +136,9 @@ fn dossier_file(path: &Path, text: &str, policy: &TrustPolicy) -> VerdictView {
             view.holds = verdict.holds();
             view.result = verdict.result;
             view.checks = verdict.findings.into_iter().map(check).collect();
+            if !view.holds {
+                explain(&mut view, &dossier.checkpoint, policy);
+            }
         }
         Err(words) => view.checks.push(check(Finding {
             check: "format",
@@ -105,14 +151,18 @@ fn dossier_file(path: &Path, text: &str, policy: &TrustPolicy) -> VerdictView {
 
 fn report_file(path: &Path, text: &str, policy: &TrustPolicy) -> VerdictView {
     let verdict = report::verify(text, policy);
-    VerdictView {
+    let mut view = VerdictView {
         path: path.to_owned(),
         what: "report".to_owned(),
         holds: verdict.holds(),
         subject: verdict.order,
         result: verdict.result,
         checks: verdict.findings.into_iter().map(check).collect(),
+    };
+    if let Some(note) = report::checkpoint_of(text).filter(|_| !view.holds) {
+        explain(&mut view, &note, policy);
     }
+    view
 }
 
 /// A finding as the outside sees it.
@@ -150,7 +200,8 @@ fn export_directory(path: &Path, policy: &TrustPolicy) -> VerdictView {
             words,
         }));
     };
-    match export::verify(path, &policy.log_keys()) {
+    let given = policy.log_keys();
+    match export::verify(path, &given) {
         Ok(verified) => {
             let manifest = &verified.manifest;
             for file in &manifest.files {
@@ -160,16 +211,35 @@ fn export_directory(path: &Path, policy: &TrustPolicy) -> VerdictView {
                 );
                 tell("file", Outcome::Holds, words);
             }
-            let trusted = policy.check(&verified.checkpoint_note);
+            for key in verified.keys.iter().filter(|key| !given.contains(key)) {
+                let words = format!("a key of the policy handed over to {:08x}", key.key_id());
+                tell("log-keys", Outcome::Holds, words);
+            }
+            let trusted = policy.trusting(&verified.keys);
+            let trusted = trusted.check(&verified.checkpoint_note);
             view.holds = trusted.is_ok();
             match trusted {
-                Ok(trusted) => tell("checkpoint", Outcome::Holds, dossier::words_of(&trusted)),
+                Ok(trusted) => tell(
+                    "checkpoint",
+                    dossier::outcome_of(&trusted),
+                    dossier::words_of(&trusted),
+                ),
                 Err(error) => tell("checkpoint", Outcome::Broken, chain(&error)),
             }
             view.subject.clone_from(&manifest.origin);
-            view.result = format!("{} files, {}", manifest.files.len(), manifest.filter);
+            let count = manifest.files.len() as u64;
+            let filter = &manifest.filter;
+            view.result = format!("{}, {filter}", counted(count, "file", "files"));
         }
-        Err(error) => tell("manifest", Outcome::Broken, chain(&error)),
+        Err(error) => {
+            tell("manifest", Outcome::Broken, chain(&error));
+            "can't be read as one".clone_into(&mut view.result);
+        }
+    }
+    if !view.holds
+        && let Ok(note) = fs::read_to_string(path.join(export::CHECKPOINT_FILE))
+    {
+        explain(&mut view, &note, policy);
     }
     view
 }

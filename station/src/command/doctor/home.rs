@@ -5,8 +5,9 @@ use std::path::Path;
 use super::super::{Request, chain};
 use super::{fail, ok, warn};
 use crate::audit::{AuditError, VerifierKey};
+use crate::error_text::counted;
 use crate::event::{CheckResult, Event, EventSink};
-use crate::home::{Config, HomeError, HomeLock, check_private_directory, free_space};
+use crate::home::{Config, Home, HomeError, HomeLock, check_private_directory, free_space};
 use crate::journal::{JournalReader, LogKey};
 use crate::operator::Token;
 use crate::socket::{self, Answer};
@@ -26,6 +27,9 @@ pub(super) fn directory(home: &Path) -> CheckResult {
         };
         return fail("home", missing.to_string(), missing.next());
     }
+    if let Err(error) = Home::check_not_replaced(home) {
+        return fail("home", chain(&error), error.next());
+    }
     match check_private_directory(home) {
         Ok(()) => ok("home", format!("{} is this user's alone", home.display())),
         Err(error) => fail("home", chain(&error), error.next()),
@@ -37,9 +41,9 @@ pub(super) fn config(config: &Result<Config, HomeError>) -> CheckResult {
         Ok(config) => ok(
             "config",
             format!(
-                "station {} with {} slots",
+                "station {} with {}",
                 config.station.name,
-                config.slots.len()
+                counted(config.slots.len() as u64, "slot", "slots")
             ),
         ),
         Err(error) => fail("config", chain(error), error.next()),

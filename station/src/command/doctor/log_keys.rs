@@ -8,11 +8,13 @@ use crate::app::open_signer;
 use crate::audit::{CheckpointSigner, VerifierKey};
 use crate::event::CheckResult;
 use crate::home::Config;
+use crate::journal::{JournalReader, LogKey};
 
 /// Looks at every configured key; gives those that could be opened too.
 pub(super) async fn check(home: &Path, config: &Config) -> (Vec<CheckResult>, Vec<VerifierKey>) {
     let mut results = Vec::new();
     let mut opened = Vec::new();
+    let known = known(home, config).await;
     for (index, key) in config.audit.keys.iter().enumerate() {
         let check = match index {
             0 => "audit-key".to_owned(),
@@ -25,13 +27,33 @@ pub(super) async fn check(home: &Path, config: &Config) -> (Vec<CheckResult>, Ve
         });
         match verifier {
             Ok((signer, verifier)) => {
-                results.push(describe(&check, &signer));
+                let retired = known.iter().find(|known| known.key == verifier);
+                results.push(match retired.and_then(|known| known.retired_at) {
+                    Some(leaf) => warn(
+                        &check,
+                        format!(
+                            "the key {:08x} was retired by leaf {leaf}: it signs nothing more",
+                            verifier.key_id()
+                        ),
+                        "Remove its [[audit.key]] from the configuration, and destroy the key.",
+                    ),
+                    None => describe(&check, &signer),
+                });
                 opened.push(verifier);
             }
             Err(error) => results.push(fail(&check, chain(&error), error.next())),
         }
     }
     (results, opened)
+}
+
+/// The keys that the log knows. What is wrong with a journal that can't say, its own check tells.
+async fn known(home: &Path, config: &Config) -> Vec<LogKey> {
+    let read = async {
+        let journal = JournalReader::open(&home.join(&config.journal.path)).await?;
+        journal.log_keys().await
+    };
+    read.await.unwrap_or_default()
 }
 
 fn describe(check: &str, signer: &CheckpointSigner) -> CheckResult {

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use super::CommandError;
 use super::execute::elapsed_ms;
+use crate::error_text::counted;
 use crate::event::{CheckResult, CheckState, Event, EventSink, Summary};
 use crate::exit::ExitCode;
 use crate::home::read_config;
@@ -74,7 +75,10 @@ pub(super) async fn run(home: &Path, sink: &dyn EventSink) -> Result<Summary, Co
         message: if failed == 0 {
             "The station is ready.".to_owned()
         } else {
-            format!("The station is not ready: {failed} checks failed.")
+            format!(
+                "The station is not ready: {}.",
+                counted(failed as u64, "check failed", "checks failed")
+            )
         },
     });
     let mut summary = Summary::without_units(exit_code, elapsed_ms(begun));

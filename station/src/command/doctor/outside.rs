@@ -7,9 +7,11 @@ use keyline_virtual_unit::qemu;
 
 use super::super::chain;
 use super::{fail, ok, warn};
+use crate::app::{AppError, REGISTRY_MISSING_NEXT};
 use crate::clock::wall_ms;
 use crate::event::CheckResult;
-use crate::home::{Config, LinkSelector, SlotConfig, registry_url_in};
+use crate::home::{Config, LinkSelector, SlotConfig, missing_registry_file};
+use crate::journal::JournalReader;
 use crate::key_pool::KeyPool;
 use crate::registry::Registry;
 
@@ -23,14 +25,18 @@ const EARLIEST_PLAUSIBLE_MS: u64 = 1_767_225_600_000;
 const LATEST_PLAUSIBLE_MS: u64 = 4_922_899_200_000;
 
 pub(super) async fn registry(home: &Path, config: &Config) -> CheckResult {
-    let url = registry_url_in(home, &config.registry.url);
-    if let Some(path) = url.strip_prefix("sqlite:")
-        && !Path::new(path).exists()
-    {
-        return ok(
-            "registry",
-            format!("{path} is made when it is first needed"),
-        );
+    if let Some(path) = missing_registry_file(home, &config.registry.url) {
+        return match pinned(home, config).await {
+            0 => ok(
+                "registry",
+                format!("{} is made when it is first needed", path.display()),
+            ),
+            pinned => fail(
+                "registry",
+                AppError::RegistryMissing { path, pinned }.to_string(),
+                REGISTRY_MISSING_NEXT,
+            ),
+        };
     }
     let next = "Check the network and the registry's address in the configuration.";
     let asked = tokio::time::timeout(REGISTRY_TIMEOUT, async {
@@ -48,6 +54,15 @@ pub(super) async fn registry(home: &Path, config: &Config) -> CheckResult {
             next,
         ),
     }
+}
+
+/// How many keys the log says are pinned. What is wrong with a journal that can't say, its own check tells.
+async fn pinned(home: &Path, config: &Config) -> u64 {
+    let read = async {
+        let journal = JournalReader::open(&home.join(&config.journal.path)).await?;
+        journal.pinned_count().await
+    };
+    read.await.unwrap_or(0)
 }
 
 pub(super) async fn slot(slot: &SlotConfig) -> CheckResult {

@@ -36,7 +36,15 @@ pub(super) async fn check(home: &Path, config: &Config, keys: &[VerifierKey]) ->
         let needed = witness.required || config.audit.cosignatures_min > 0;
         let asked = ask(witness, &config.station.name).await;
         results.push(match asked {
-            Ok((name, note)) => weigh(&check, &name, note.as_deref(), keys, size),
+            Ok((client, note)) => {
+                let name = client.key().name();
+                let weighed = weigh(&check, name, note.as_deref(), keys, size);
+                match asked_again(home, config, &client, note.as_deref(), size).await {
+                    Some(error) if needed => fail(&check, chain(&error), error.next()),
+                    Some(error) => warn(&check, chain(&error), error.next()),
+                    None => weighed,
+                }
+            }
             Err(error) if needed => fail(&check, chain(&error), error.next()),
             Err(error) => warn(&check, chain(&error), error.next()),
         });
@@ -57,14 +65,44 @@ fn leaves_under(note: &str) -> Result<u64, crate::audit::AuditError> {
     Ok(Checkpoint::parse(&SignedNote::parse(note)?.text)?.size)
 }
 
-/// The witness's name and the latest checkpoint of this log that it has cosigned.
+/// Has a witness that is behind cosign again what it has cosigned, under the keys that are in force now: it learns nothing, and says
+/// whether it still trusts this log. Gives its refusal.
+async fn asked_again(
+    home: &Path,
+    config: &Config,
+    client: &WitnessClient,
+    note: Option<&str>,
+    size: u64,
+) -> Option<WitnessError> {
+    let seen = leaves_under(note?).ok().filter(|seen| *seen < size)?;
+    let journal = JournalReader::open(&home.join(&config.journal.path)).await;
+    let journal = journal.ok()?;
+    let mut own = SignedNote::parse(&journal.checkpoint_of(seen).await.ok()??).ok()?;
+    let keys = journal.log_keys().await.ok()?;
+    own.signatures.retain(|line| {
+        keys.iter()
+            .filter(|key| key.in_force())
+            .any(|known| known.key.name() == line.name && known.key.key_id() == line.key_id)
+    });
+    if own.signatures.is_empty() {
+        return None;
+    }
+    match client.add_checkpoint(seen, &[], &own.to_string()).await {
+        Err(error @ (WitnessError::LogKeyRefused { .. } | WitnessError::UnknownLog { .. })) => {
+            Some(error)
+        }
+        _ => None,
+    }
+}
+
+/// The witness and the latest checkpoint of this log that it has cosigned.
 async fn ask(
     witness: &WitnessConfig,
     origin: &str,
-) -> Result<(String, Option<String>), WitnessError> {
+) -> Result<(WitnessClient, Option<String>), WitnessError> {
     let client = WitnessClient::new(witness)?;
     let note = client.latest_checkpoint(origin).await?;
-    Ok((client.key().name().to_owned(), note))
+    Ok((client, note))
 }
 
 /// What a witness has seen, beside what the journal has.

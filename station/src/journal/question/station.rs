@@ -26,4 +26,19 @@ impl JournalReader {
         body.map(|text| row::from_json("a change", &text))
             .transpose()
     }
+
+    /// How many keys the log says are pinned, or were. It reads every step, so ask only where something is wrong.
+    ///
+    /// # Errors
+    /// [`JournalError`] where the database fails or is damaged.
+    pub async fn pinned_count(&self) -> Result<u64, JournalError> {
+        let count: i64 = sqlx::query_scalar(
+            "SELECT count(DISTINCT body ->> '$.evidence.fingerprint') FROM entry \
+             WHERE run_id IS NOT NULL AND body ->> 'kind' = 'step-done' AND body ->> '$.evidence.step' = 'pinned'",
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(database(DOING))?;
+        row::unsigned(count)
+    }
 }
