@@ -13,6 +13,7 @@ mod compare;
 mod conducted;
 mod error;
 mod export;
+mod held_rules;
 mod idempotency;
 mod key_rules;
 mod log_keys;
@@ -51,7 +52,7 @@ pub use export::{
 };
 pub use model::{
     AheadBounds, Alarm, Committed, Entry, Idempotency, InterruptedRun, LogKey, Operator,
-    OrderCounts, StepEvent, StoredCosignature, Unit, UnitFilter,
+    OrderCounts, Outbox, StepEvent, StoredCosignature, Unit, UnitFilter, WaitingRun,
 };
 pub use question::LotRun;
 pub use question::log::LEAVES_MAX;
