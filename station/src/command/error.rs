@@ -17,6 +17,7 @@ use crate::journal::JournalError;
 use crate::line::LineError;
 use crate::link::ImageError;
 use crate::operator::OperatorError;
+use crate::outbox::OutboxError;
 use crate::reconcile::ReconcileError;
 use crate::record::{Failure, FailureCode};
 use crate::registry::RegistryError;
@@ -146,6 +147,9 @@ pub enum CommandError {
     /// A witness's store.
     #[error(transparent)]
     Witness(#[from] WitnessStoreError),
+    /// The outbox can't be worked on.
+    #[error("what is held could not be entered")]
+    Outbox(#[from] OutboxError),
     /// The line stopped.
     #[error(transparent)]
     Line(#[from] LineError),
@@ -215,7 +219,11 @@ impl CommandError {
             Self::Image(_) | Self::Socket(_) | Self::NotReady { .. } | Self::System { .. } => {
                 ExitCode::NotReady
             }
-            Self::Dossier(_) | Self::Report(_) | Self::Cosign(_) | Self::Reconcile(_) => {
+            Self::Dossier(_)
+            | Self::Report(_)
+            | Self::Cosign(_)
+            | Self::Outbox(_)
+            | Self::Reconcile(_) => {
                 ExitCode::AuditRefused
             }
             Self::PermitMissing { .. } => ExitCode::NotAllowed,
@@ -256,6 +264,7 @@ impl CommandError {
             Self::Report(_) => "report",
             Self::Cosign(_) => "cosign",
             Self::Reconcile(_) => "reconcile",
+            Self::Outbox(_) => "outbox",
             Self::Socket(_) => "socket",
             Self::Witness(error) => error.code(),
             Self::Order(failure) | Self::Line(LineError::NotReady(failure)) => failure.code.name(),
@@ -316,6 +325,8 @@ impl CommandError {
             Self::Dossier(_) | Self::Report(_) => "Run `keyline audit verify --deep`.",
             Self::Reconcile(_) => "Keep the home as it is, and have a copy of its journal looked at.",
             Self::Cosign(_) => "Run `keyline doctor`: it names the witnesses that do not answer.",
+            Self::Outbox(OutboxError::Journal(error)) => error.next(),
+            Self::Outbox(OutboxError::Lost(_)) => "Run `keyline sync` again: what was entered stays entered. Keep the log for the maintainers.",
             Self::Socket(error) => error.next(),
             Self::Witness(error) => error.next(),
             Self::Usage { .. } => "See `keyline help`.",

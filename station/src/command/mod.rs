@@ -7,6 +7,7 @@ mod act;
 mod arguments;
 mod audit;
 mod audit_arguments;
+mod beside;
 mod demo;
 mod doctor;
 mod error;
@@ -26,6 +27,7 @@ mod request;
 mod run;
 mod ship;
 mod signal;
+mod sync;
 mod witness;
 mod witness_arguments;
 
