@@ -223,9 +223,7 @@ impl CommandError {
             | Self::Report(_)
             | Self::Cosign(_)
             | Self::Outbox(_)
-            | Self::Reconcile(_) => {
-                ExitCode::AuditRefused
-            }
+            | Self::Reconcile(_) => ExitCode::AuditRefused,
             Self::PermitMissing { .. } => ExitCode::NotAllowed,
             Self::Order(failure) if matches!(failure.code, FailureCode::OrderClosed) => {
                 ExitCode::Usage

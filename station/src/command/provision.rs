@@ -6,9 +6,9 @@ use std::time::Instant;
 use keyline_protocol::identity::KeyPolicy;
 use sha2::{Digest as _, Sha256};
 
+use super::beside::{Beside, HeldRuns};
 use super::execute::elapsed_ms;
 use super::read::order_named;
-use super::beside::{Beside, HeldRuns};
 use super::{CommandError, ProvisionRequest, lower};
 use crate::app::{App, SlotGuard};
 use crate::event::{Event, EventSink, Summary};

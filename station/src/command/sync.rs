@@ -43,9 +43,9 @@ pub(super) async fn run(
 }
 
 fn tell(waiting: &Outbox, sink: &dyn EventSink) {
-    let since = waiting
-        .since_ms
-        .map_or_else(String::new, |ms| format!(", the oldest since {}", crate::clock::text(ms)));
+    let since = waiting.since_ms.map_or_else(String::new, |ms| {
+        format!(", the oldest since {}", crate::clock::text(ms))
+    });
     sink.emit(Event::Notice {
         message: format!("{} units are held{since}.", waiting.units),
     });

@@ -353,7 +353,8 @@ impl<'c> Case<'c, '_> {
                 let before = steps(self.context.unit).filter(|(_, index, _)| *index < one.index);
                 let mut earlier =
                     Standing::of(before.map(|(_, index, evidence)| (index, evidence)));
-                let released = releases(self.context.unit).filter(|(_, index, ..)| *index < one.index);
+                let released =
+                    releases(self.context.unit).filter(|(_, index, ..)| *index < one.index);
                 earlier.pinned = earlier
                     .pinned
                     .or_else(|| released.last().map(|(_, _, key, _)| key));

@@ -1,11 +1,11 @@
 //! What a change may do, and what it does: the rules of the journal, without a database.
 
 use super::JournalError;
+use super::held_rules::{hold, refuse_held, release_held};
 use super::key_rules::{add_key, retire_key};
 use super::model::Operator;
 use super::row::to_json;
 use super::state::{OpenRun, OrderRow, RunEnd, UnitRow};
-use super::held_rules::{hold, refuse_held, release_held};
 use super::unit_rules::{bind, release, scrap, set_apart};
 use super::view::View;
 use crate::record::{

@@ -17,7 +17,9 @@ pub struct Backoff {
 impl Backoff {
     /// The next wait: between one half and the whole of 250 ms, 500 ms, 1 s … 30 s.
     pub fn next_wait(&mut self) -> Duration {
-        let whole = FIRST.saturating_mul(1 << self.attempts.min(16)).min(LONGEST);
+        let whole = FIRST
+            .saturating_mul(1 << self.attempts.min(16))
+            .min(LONGEST);
         self.attempts = self.attempts.saturating_add(1);
         whole.mul_f64(0.5 + 0.5 * rand::random::<f64>())
     }

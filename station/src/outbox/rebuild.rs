@@ -20,7 +20,10 @@ pub(super) async fn rebuild(
 ) -> Result<(Option<Run>, Result<Box<Rebuilt>, String>), JournalError> {
     let run = journal.run(waiting.run).await?;
     let Some((order, product)) = plan(journal, run.as_ref()).await? else {
-        let words = format!("expected the order and product of run {}, found none", waiting.run);
+        let words = format!(
+            "expected the order and product of run {}, found none",
+            waiting.run
+        );
         return Ok((run, Err(words)));
     };
     let steps = journal.steps_of(waiting.run).await?;
@@ -29,7 +32,10 @@ pub(super) async fn rebuild(
         .rev()
         .find_map(|step| Proof::of_evidence(step.evidence.as_ref()?));
     let Some(proof) = proof else {
-        let words = format!("expected a proof in run {}, found none that can be read", waiting.run);
+        let words = format!(
+            "expected a proof in run {}, found none that can be read",
+            waiting.run
+        );
         return Ok((run, Err(words)));
     };
     if proof.device_id != waiting.device_id || proof.run != waiting.run {

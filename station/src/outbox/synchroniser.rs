@@ -15,7 +15,8 @@ use crate::record::{DeviceIdText, Failure, FailureCode, RunId, Step, UnitState};
 use crate::registry::Registry;
 use crate::stop::Stop;
 
-/// How many units are on their way at once: as many as the registry takes into one transaction.
+/// How many units are on their way at once: as many as the registry takes into one transaction. Over a link that is cut again and again
+/// a large transaction would never arrive: after each round without a success it is half as many.
 const IN_FLIGHT_MAX: usize = 512;
 
 /// How many runs are read at once: a long outbox must not fill the memory.
@@ -81,9 +82,13 @@ impl Synchroniser {
         let mut backoff = Backoff::default();
         let mut settled_at = Instant::now();
         let mut passed_over = HashSet::new();
+        let mut in_flight = IN_FLIGHT_MAX;
         loop {
-            let round = self.round(&mut passed_over, stop).await?;
-            if !round.settled.is_empty() {
+            let round = self.round(&mut passed_over, in_flight, stop).await?;
+            if round.settled.is_empty() {
+                in_flight = (in_flight / 2).max(1);
+            } else {
+                in_flight = (in_flight * 2).min(IN_FLIGHT_MAX);
                 backoff.reset();
                 settled_at = Instant::now();
             }
@@ -110,6 +115,7 @@ impl Synchroniser {
     async fn round(
         &self,
         passed_over: &mut HashSet<DeviceIdText>,
+        in_flight: usize,
         stop: &Stop,
     ) -> Result<Round, OutboxError> {
         let mut round = Round::default();
@@ -118,7 +124,9 @@ impl Synchroniser {
             let page = self.journal.waiting_runs(after, PAGE).await?;
             let Some(last) = page.last() else { break };
             if after.is_none()
-                && let Err(trouble) = ask(self.registry.ping()).await.and_then(|answer| Ok(answer?))
+                && let Err(trouble) = ask(self.registry.ping())
+                    .await
+                    .and_then(|answer| Ok(answer?))
             {
                 round.away = Some(trouble);
                 break;
@@ -132,7 +140,7 @@ impl Synchroniser {
                 if flight.is_over(stop) {
                     break;
                 }
-                if flight.tasks.len() >= IN_FLIGHT_MAX
+                if flight.tasks.len() >= in_flight
                     && let Some(landed) = flight.tasks.join_next().await
                 {
                     self.land(landed, &mut round, passed_over).await?;

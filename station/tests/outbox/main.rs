@@ -1,0 +1,27 @@
+//! What is held while the registry is out of reach is entered later: exactly once, in order, and none is lost.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't go on has failed"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/cut_proxy.rs"]
+mod cut_proxy;
+#[path = "../common/postgres.rs"]
+mod postgres;
+#[path = "../command/station.rs"]
+#[allow(dead_code, reason = "shared by tests; each uses a part")]
+mod station;
+
+mod beside;
+mod command;
+mod cut;
+mod held;
+mod killed;
+mod refused;
+mod released;
+mod shipped;
