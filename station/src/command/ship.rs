@@ -176,15 +176,21 @@ async fn why_not(
     })
 }
 
-/// The state, and what the unit's last run failed for.
+/// The state, and for what the unit was set apart or its last run failed.
 async fn stays(
     journal: &JournalReader,
     unit: &Unit,
     state: UnitState,
 ) -> Result<String, CommandError> {
-    let failure = match unit.last_run {
-        Some(run) => journal.run(run).await?.and_then(|run| run.failure),
-        None => None,
+    let events = journal.unit_events(unit.device_id).await?.into_iter();
+    let set_apart = events.rev().find_map(|event| match event.change {
+        Change::UnitQuarantined { failure, .. } => Some(failure),
+        _ => None,
+    });
+    let failure = match (state, unit.last_run) {
+        (UnitState::Quarantined, _) => set_apart,
+        (_, Some(run)) => journal.run(run).await?.and_then(|run| run.failure),
+        (_, None) => None,
     };
     Ok(match failure {
         Some(failure) => format!(

@@ -13,7 +13,7 @@ use keyline_station::link::{AgentImage, SimTarget};
 use keyline_station::outbox::{Report, Synchroniser};
 use keyline_station::reconcile::{Finding, Inputs, Scope, Severity, deep};
 use keyline_station::record::{
-    DeviceIdText, OrderId, Product, RunId, StationId, UnitState, WhenRegistryUnreachable,
+    DeviceIdText, OrderId, Product, RunId, UnitState, WhenRegistryUnreachable,
 };
 use keyline_station::registry::{PinEventKind, Registry};
 use keyline_station::stop::Stop;
@@ -73,13 +73,6 @@ impl Held {
     pub(crate) fn connect(&mut self, url: &str) {
         let connected = Registry::connect(url);
         self.bench.registry = self.bench.runtime.block_on(connected).unwrap();
-    }
-
-    /// The link is gone again.
-    pub(crate) fn link_is_gone(&self) {
-        self.bench
-            .runtime
-            .block_on(self.bench.registry.clone().close());
     }
 
     pub(crate) fn path(&self, name: &str) -> String {
@@ -278,14 +271,7 @@ impl UnitSource for Stack {
     fn ended(&mut self, _: Option<DeviceId>) {}
 }
 
-/// Every run of a journal's outbox must be of this station.
+/// The runs that were told of.
 pub(crate) fn run_ids(events: &[UnitEvent]) -> Vec<RunId> {
     events.iter().filter_map(|event| event.run).collect()
-}
-
-/// The id in a home's configuration.
-pub(crate) fn station_id(config: &str) -> StationId {
-    let line = config.lines().find(|line| line.starts_with("id = "));
-    let id = line.unwrap().trim_start_matches("id = ").trim_matches('"');
-    id.parse().unwrap()
 }

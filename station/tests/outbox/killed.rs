@@ -1,1 +1,49 @@
-//! to come
+//! The program is killed (SIGKILL) at seeded moments while it enters what is held. Whatever the moment, the next one goes on: one pin
+//! and one release for each unit. `KEYLINE_SEED=n` gives the seed.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use keyline_station::journal::JournalReader;
+use keyline_station::registry::Registry;
+use rand::rngs::SmallRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use crate::held::assert_all_released;
+use crate::home::{held_home, order};
+
+const UNITS: u32 = 300;
+const KILLS: u32 = 25;
+
+#[test]
+fn whenever_it_is_killed_the_next_one_goes_on() {
+    let seed = std::env::var("KEYLINE_SEED").map_or(1, |text| text.parse().unwrap());
+    let mut random = SmallRng::seed_from_u64(seed);
+    let station = held_home(UNITS);
+    let mut killed = 0;
+    for _ in 0..KILLS {
+        let delay = Duration::from_millis(random.random_range(10..700));
+        let mut command = station.command(&["sync", "--wait", "5"]);
+        let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut process = command.spawn().unwrap();
+        std::thread::sleep(delay);
+        process.kill().unwrap();
+        killed += u32::from(process.wait().unwrap().code().is_none());
+    }
+    assert!(killed > 0, "KEYLINE_SEED={seed}");
+    station.run(&["sync"]).good();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let path = station.home().join("journal.sqlite");
+        let journal = JournalReader::open(&path).await.unwrap();
+        let url = format!(
+            "sqlite:{}",
+            station.home().join("registry.sqlite").display()
+        );
+        let registry = Registry::connect(&url).await.unwrap();
+        let order = order(&journal).await;
+        assert_all_released(&journal, &registry, order.id, UNITS).await;
+        registry.close().await;
+    });
+    station.run(&["audit", "verify", "--deep"]).good();
+}

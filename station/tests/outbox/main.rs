@@ -11,16 +11,35 @@
 mod common;
 #[path = "../common/cut_proxy.rs"]
 mod cut_proxy;
+#[path = "../witness/log.rs"]
+#[allow(dead_code, reason = "shared by tests; each uses a part")]
+mod log;
 #[path = "../common/postgres.rs"]
 mod postgres;
+#[path = "../witness/process.rs"]
+#[allow(dead_code, reason = "shared by tests; each uses a part")]
+mod process;
+#[path = "../common/pty.rs"]
+#[allow(dead_code, reason = "shared by tests; each uses a part")]
+mod pty;
 #[path = "../command/station.rs"]
 #[allow(dead_code, reason = "shared by tests; each uses a part")]
 mod station;
+#[path = "../log_faults/stored.rs"]
+#[allow(dead_code, reason = "shared by tests; each uses a part")]
+mod stored;
+#[path = "../cli/support.rs"]
+#[allow(dead_code, reason = "shared by tests; each uses a part")]
+mod support;
+#[path = "../log_faults/witnessed.rs"]
+#[allow(dead_code, reason = "shared by tests; each uses a part")]
+mod witnessed;
 
 mod beside;
 mod command;
 mod cut;
 mod held;
+mod home;
 mod killed;
 mod refused;
 mod released;
