@@ -44,6 +44,7 @@ soak: tools-test ## The long versions of the seeded tests.
 	KEYLINE_SEEDS=10000 cargo nextest run --package keyline-station --test killed_station
 	KEYLINE_SEEDS=300 cargo nextest run --package keyline-station --test tiles station_killed
 	KEYLINE_SEEDS=1000 cargo nextest run --package keyline-station --test log_faults
+	KEYLINE_HELD_UNITS=10000 cargo nextest run --package keyline-station --test outbox cuts_at_random
 
 firmware: tools-test ## Builds the agent images reproducibly into device-agent/firmware/images.
 	device-agent/firmware/build.sh build

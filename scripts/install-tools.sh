@@ -26,6 +26,7 @@ for entry in "${files[@]}"; do
 done
 if [ "$purpose" = test ]; then
     [ -d /usr/share/gocode/src/golang.org/x/mod/sumdb/tlog ] || missing+=(golang-golang-x-mod-dev)
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || missing+=(postgresql)
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 fi
 if [ "$purpose" = test ] && [ ! -d /usr/src/rustc-1.96.0 ]; then

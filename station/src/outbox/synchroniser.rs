@@ -11,7 +11,7 @@ use super::settle::{self, Dealt, Outcome};
 use super::{Backoff, OutboxError, RegistryTrouble, ask};
 use crate::event::{Event, EventSink, UnitEvent};
 use crate::journal::{Journal, JournalError, JournalReader, WaitingRun};
-use crate::record::{DeviceIdText, Failure, FailureCode, RunId, Step, UnitState};
+use crate::record::{DeviceIdText, Failure, FailureCode, Run, RunId, Step, UnitState};
 use crate::registry::Registry;
 use crate::stop::Stop;
 
@@ -211,7 +211,7 @@ impl Synchroniser {
             Outcome::Refused(failure) => Some(failure),
             _ => None,
         };
-        let event = unit_event(&waiting, run, state, error);
+        let event = unit_event(&waiting, run.as_ref(), state, error);
         self.sink.emit(Event::Unit(Box::new(event)));
     }
 }
@@ -237,7 +237,7 @@ pub async fn tell_waiting(
             if units.insert(waiting.device_id) {
                 let failure = Failure::new(FailureCode::RegistryUnreachable, why);
                 let run = journal.run(waiting.run).await?;
-                let event = unit_event(&waiting, run, UnitState::Held, Some(failure));
+                let event = unit_event(&waiting, run.as_ref(), UnitState::Held, Some(failure));
                 sink.emit(Event::Unit(Box::new(event)));
             }
         }
@@ -281,26 +281,25 @@ fn by_unit(page: Vec<WaitingRun>, passed_over: &HashSet<DeviceIdText>) -> Vec<Ve
 
 fn unit_event(
     waiting: &WaitingRun,
-    run: Option<crate::record::Run>,
+    run: Option<&Run>,
     state: UnitState,
     error: Option<Failure>,
 ) -> UnitEvent {
-    let began = run.as_ref().map(|run| run.started_at_ms);
-    let released = !matches!(state, UnitState::Held);
+    let began = run.map(|run| run.started_at_ms);
     UnitEvent {
         run: Some(waiting.run),
-        order: run.as_ref().map(|run| run.order),
+        order: run.map(|run| run.order),
         device_id: Some(waiting.device_id),
-        serial: run.as_ref().and_then(|run| run.serial.clone()),
-        slot: run.as_ref().map_or(0, |run| run.slot),
+        serial: run.and_then(|run| run.serial.clone()),
+        slot: run.map_or(0, |run| run.slot),
         step: if matches!(state, UnitState::Passed | UnitState::Weak) {
             Some(Step::Pinned)
         } else {
-            run.as_ref().and_then(|run| run.reached)
+            run.and_then(|run| run.reached)
         },
         state,
         already: false,
-        late: released,
+        late: state != UnitState::Held,
         elapsed_ms: began.map_or(0, |began| crate::clock::wall_ms().saturating_sub(began)),
         error,
     }

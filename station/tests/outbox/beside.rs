@@ -28,7 +28,7 @@ fn it_needs_nobody_who_asks() {
         let begun = Instant::now();
         while bench.journal.outbox().await.unwrap().runs > 0 {
             assert!(
-                begun.elapsed() < Duration::from_secs(60),
+                begun.elapsed() < Duration::from_mins(1),
                 "nothing was entered"
             );
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -28,12 +28,13 @@ fn cuts_at_random_moments_lose_nothing_and_enter_nothing_twice() {
     let mut held = Held::units(units);
     let order = held.bench.order.id;
     held.connect(&url_at(proxy.address()));
+    // A unit takes about 8 kB of the link, so there are some dozen cuts, however many units there are.
     proxy.cut_at_random(
         seed.into(),
-        2_000..150_000,
+        2_000..150_000.max(u64::from(units) * 150),
         Duration::from_millis(1)..Duration::from_millis(150),
     );
-    let (report, told) = held.sync_within(Duration::from_secs(120));
+    let (report, told) = held.sync_within(Duration::from_mins(2));
     let cuts = proxy.cuts();
     proxy.restore();
     assert!(
@@ -64,7 +65,7 @@ fn a_link_that_comes_back_is_noticed() {
     assert!(report.away.is_some());
     assert_eq!(held.outbox().units, 20);
     std::thread::scope(|scope| {
-        let syncing = scope.spawn(|| held.sync_within(Duration::from_secs(60)));
+        let syncing = scope.spawn(|| held.sync_within(Duration::from_mins(1)));
         std::thread::sleep(Duration::from_millis(700));
         proxy.restore();
         let (report, told) = syncing.join().unwrap();
@@ -83,7 +84,7 @@ fn a_link_that_swallows_everything_for_a_while_only_delays() {
     held.connect(&url_at(proxy.address()));
     proxy.black_hole();
     std::thread::scope(|scope| {
-        let syncing = scope.spawn(|| held.sync_within(Duration::from_secs(60)));
+        let syncing = scope.spawn(|| held.sync_within(Duration::from_mins(1)));
         std::thread::sleep(Duration::from_millis(1_500));
         proxy.restore();
         let (report, told) = syncing.join().unwrap();

@@ -1,6 +1,7 @@
 //! The program is killed (SIGKILL) at seeded moments while it enters what is held. Whatever the moment, the next one goes on: one pin
 //! and one release for each unit. `KEYLINE_SEED=n` gives the seed.
 
+use std::collections::HashSet;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ fn whenever_it_is_killed_the_next_one_goes_on() {
     let seed = std::env::var("KEYLINE_SEED").map_or(1, |text| text.parse().unwrap());
     let mut random = SmallRng::seed_from_u64(seed);
     let station = held_home(UNITS);
-    let mut killed = 0;
+    let (mut killed, mut left) = (0, HashSet::from([UNITS as usize]));
     for _ in 0..KILLS {
         let delay = Duration::from_millis(random.random_range(10..700));
         let mut command = station.command(&["sync", "--wait", "5"]);
@@ -29,8 +30,11 @@ fn whenever_it_is_killed_the_next_one_goes_on() {
         std::thread::sleep(delay);
         process.kill().unwrap();
         killed += u32::from(process.wait().unwrap().code().is_none());
+        let held = ["unit", "list", "--state", "held", "--limit", "100000"];
+        left.insert(station.run(&held).good().all("unit-record").len());
     }
     assert!(killed > 0, "KEYLINE_SEED={seed}");
+    println!("KEYLINE_SEED={seed}: {killed} killed; waiting after them: {left:?}");
     station.run(&["sync"]).good();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
