@@ -15,9 +15,12 @@ use crate::record::{DeviceIdText, Failure, FailureCode, Run, RunId, Step, UnitSt
 use crate::registry::Registry;
 use crate::stop::Stop;
 
-/// How many units are on their way at once: as many as the registry takes into one transaction. Over a link that is cut again and again
-/// a large transaction would never arrive: after each round without a success it is half as many.
+/// How many units are on their way at once at most: as many as the registry takes into one transaction.
 const IN_FLIGHT_MAX: usize = 512;
+
+/// How many units a round begins with; each that arrives lets one more go along. Over a link that is cut again and again a large
+/// transaction would never arrive. After a round without a success the next one begins with half as many.
+const IN_FLIGHT_FIRST: usize = 8;
 
 /// How many runs are read at once: a long outbox must not fill the memory.
 const PAGE: u32 = 4_096;
@@ -82,13 +85,13 @@ impl Synchroniser {
         let mut backoff = Backoff::default();
         let mut settled_at = Instant::now();
         let mut passed_over = HashSet::new();
-        let mut in_flight = IN_FLIGHT_MAX;
+        let mut first = IN_FLIGHT_FIRST;
         loop {
-            let round = self.round(&mut passed_over, in_flight, stop).await?;
+            let round = self.round(&mut passed_over, first, stop).await?;
             if round.settled.is_empty() {
-                in_flight = (in_flight / 2).max(1);
+                first = (first / 2).max(1);
             } else {
-                in_flight = (in_flight * 2).min(IN_FLIGHT_MAX);
+                first = IN_FLIGHT_FIRST;
                 backoff.reset();
                 settled_at = Instant::now();
             }
@@ -115,7 +118,7 @@ impl Synchroniser {
     async fn round(
         &self,
         passed_over: &mut HashSet<DeviceIdText>,
-        in_flight: usize,
+        first: usize,
         stop: &Stop,
     ) -> Result<Round, OutboxError> {
         let mut round = Round::default();
@@ -140,7 +143,8 @@ impl Synchroniser {
                 if flight.is_over(stop) {
                     break;
                 }
-                if flight.tasks.len() >= in_flight
+                let window = (first + round.settled.len()).min(IN_FLIGHT_MAX);
+                if flight.tasks.len() >= window
                     && let Some(landed) = flight.tasks.join_next().await
                 {
                     self.land(landed, &mut round, passed_over).await?;

@@ -82,7 +82,14 @@ fn a_conflict_that_is_found_late_raises_the_alarm() {
     };
     assert_eq!(Some(run), refused.run);
     assert!(other_fingerprint.is_some(), "it names the other key");
-    held.assert_verifies();
+    assert!(held.findings(Severity::Violation).is_empty());
+    // The cloud trusts the twin: that stays open until somebody has decided which of them is the real one.
+    let open = held.findings(Severity::Gap);
+    assert!(
+        open.iter()
+            .any(|finding| finding.code == "trusted-unfinished"),
+        "{open:#?}"
+    );
 }
 
 #[test]
