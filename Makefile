@@ -46,6 +46,7 @@ soak: tools-test ## The long versions of the seeded tests.
 	KEYLINE_SEEDS=1000 cargo nextest run --package keyline-station --test log_faults
 	KEYLINE_KEYS=1000000 KEYLINE_RSA_KEYS=10000 cargo test --package keyline-station --test key_quality
 	KEYLINE_FLEET_BYTES=1073741824 cargo nextest run --package keyline-station --test fleet huge
+	KEYLINE_HELD_UNITS=10000 cargo nextest run --package keyline-station --test outbox cuts_at_random
 
 firmware: tools-test ## Builds the agent images reproducibly into device-agent/firmware/images.
 	device-agent/firmware/build.sh build

@@ -26,10 +26,8 @@ for entry in "${files[@]}"; do
 done
 if [ "$purpose" = test ]; then
     [ -d /usr/share/gocode/src/golang.org/x/mod/sumdb/tlog ] || missing+=(golang-golang-x-mod-dev)
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || missing+=(postgresql)
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
-fi
-if [ "$purpose" = test ] && ! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; then
-    missing+=(postgresql)
 fi
 if [ "$purpose" = test ] && [ ! -d /usr/src/rustc-1.96.0 ]; then
     # The pinned compiler of the firmware. Another Debian may not carry it: then the images are not compared, and the check says so.

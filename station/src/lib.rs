@@ -24,6 +24,7 @@ pub mod key_pool;
 pub mod line;
 pub mod link;
 pub mod operator;
+pub mod outbox;
 pub mod reconcile;
 pub mod record;
 pub mod registry;

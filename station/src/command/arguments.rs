@@ -150,6 +150,19 @@ stopped: a finished unit stays as it is.",
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         max_failures: Option<u32>,
     },
+    /// Enter in the registry what was held while it was out of reach
+    #[command(
+        long_about = "Units that were finished while the registry was out of reach are held: they wait in the home's outbox. This enters their \
+keys and proofs, exactly once and in order, and releases them. A unit that the registry refuses is quarantined and does not keep the others. A \
+line does the same by itself while it runs. Exit code 0 where nothing waits any more, 1 where some were refused, 3 where the registry was out of \
+reach and nothing could be done, 6 where some wait on.",
+        after_help = "EXAMPLES\n    keyline sync\n    keyline sync --wait 600 --json"
+    )]
+    Sync {
+        /// How long to wait for a registry that is out of reach, in seconds since a unit was last entered
+        #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=604_800))]
+        wait: u64,
+    },
     /// Units: what the station knows of them, and what becomes of them
     #[command(subcommand)]
     Unit(UnitCommand),
@@ -250,11 +263,14 @@ pub(super) enum OrderCommand {
     #[command(
         long_about = "Ships every unit of a work order that has passed and is under a checkpoint which enough witnesses have cosigned, and says \
 of each other one why it stays. Exit code 1 where some stay, 6 where all of those are only held.",
-        after_help = "EXAMPLE\n    keyline order ship WO-1001 --json"
+        after_help = "EXAMPLES\n    keyline order ship WO-1001 --list\n    keyline order ship WO-1001 --json"
     )]
     Ship {
         /// Name or id
         order: String,
+        /// Only say what may leave and what not, and why; nothing is recorded
+        #[arg(long)]
+        list: bool,
     },
     /// Close a work order, for ever
     Close {

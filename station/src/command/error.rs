@@ -19,6 +19,7 @@ use crate::journal::JournalError;
 use crate::line::LineError;
 use crate::link::ImageError;
 use crate::operator::OperatorError;
+use crate::outbox::OutboxError;
 use crate::reconcile::ReconcileError;
 use crate::record::{Failure, FailureCode};
 use crate::registry::RegistryError;
@@ -171,6 +172,9 @@ pub enum CommandError {
     /// A witness's store.
     #[error(transparent)]
     Witness(#[from] WitnessStoreError),
+    /// The outbox can't be worked on.
+    #[error("what is held could not be entered")]
+    Outbox(#[from] OutboxError),
     /// The line stopped.
     #[error(transparent)]
     Line(#[from] LineError),
@@ -267,6 +271,7 @@ impl CommandError {
             | Self::Evidence { .. }
             | Self::Report(_)
             | Self::Cosign(_)
+            | Self::Outbox(_)
             | Self::Reconcile(_) => ExitCode::AuditRefused,
             Self::Order(failure) if matches!(failure.code, FailureCode::OrderClosed) => {
                 ExitCode::Usage
@@ -308,6 +313,7 @@ impl CommandError {
             Self::Report(_) => "report",
             Self::Cosign(_) => "cosign",
             Self::Reconcile(_) => "reconcile",
+            Self::Outbox(_) => "outbox",
             Self::Socket(_) => "socket",
             Self::Witness(error) => error.code(),
             Self::Order(failure) | Self::Line(LineError::NotReady(failure)) => failure.code.name(),
@@ -374,6 +380,8 @@ impl CommandError {
             Self::Dossier(_) | Self::Evidence { .. } | Self::Report(_) => "Run `keyline audit verify --deep`.",
             Self::Reconcile(_) => "Keep the home as it is, and have a copy of its journal looked at.",
             Self::Cosign(_) => "Run `keyline doctor`: it names the witnesses that do not answer.",
+            Self::Outbox(OutboxError::Journal(error)) => error.next(),
+            Self::Outbox(OutboxError::Lost(_)) => "Run `keyline sync` again: what was entered stays entered. Keep the log for the maintainers.",
             Self::Socket(error) => error.next(),
             Self::Witness(error) => error.next(),
             Self::Usage { .. } => "See `keyline help`.",

@@ -2,10 +2,10 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::act::{self, Act};
-use super::{CommandError, Request, export, fleet, log_key, provision, read, station};
+use super::{CommandError, Request, export, fleet, log_key, provision, read, station, sync};
 use crate::app::App;
 use crate::event::{Event, EventSink, Summary};
 use crate::exit::ExitCode;
@@ -79,32 +79,36 @@ async fn carry_out(
     if let Request::RegistryExport(request) = call.request {
         return fleet::hand_out(app, &principal, *request, sink).await;
     }
-    if let Request::OrderShip { order } = &call.request {
-        return ship(app, &principal, order, sink.as_ref(), begun).await;
+    if let Request::Sync { wait_s } = call.request {
+        return sync::run(app, Duration::from_secs(wait_s), sink, stop).await;
+    }
+    if let Request::OrderShip { order, list } = &call.request {
+        let act = Act {
+            app,
+            principal: &principal,
+            sink: sink.as_ref(),
+        };
+        return ship(&act, order, *list, begun).await;
     }
     change(app, &principal, call.request, sink.as_ref()).await?;
     Ok(Summary::without_units(ExitCode::Success, elapsed_ms(begun)))
 }
 
 async fn ship(
-    app: &App,
-    principal: &Principal,
+    act: &Act<'_>,
     order: &str,
-    sink: &dyn EventSink,
+    list: bool,
     begun: Instant,
 ) -> Result<Summary, CommandError> {
-    let act = Act {
-        app,
-        principal,
-        sink,
-    };
-    let shipment = act.ship_order(order).await?;
+    let shipment = act.ship_order(order, list).await?;
     let exit_code = match (shipment.held, shipment.stay) {
         (0, 0) => ExitCode::Success,
         (_, 0) => ExitCode::Held,
         (_, _) => ExitCode::UnitsFailed,
     };
-    Ok(Summary::without_units(exit_code, elapsed_ms(begun)))
+    let mut summary = Summary::without_units(exit_code, elapsed_ms(begun));
+    summary.dry_run = list;
+    Ok(summary)
 }
 
 async fn question(app: &App, request: &Request, sink: &dyn EventSink) -> Result<(), CommandError> {

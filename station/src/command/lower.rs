@@ -104,6 +104,7 @@ pub(super) fn lower(command: Command, home: Option<PathBuf>) -> Result<Action, C
         Command::Pin(PinCommand::Show { unit }) => Action::Request(Request::PinShow { unit }),
         Command::Audit(command) => audit(command)?,
         Command::Station(command) => station(command)?,
+        Command::Sync { wait } => Action::Request(Request::Sync { wait_s: wait }),
         Command::Provision {
             order,
             slots,
@@ -412,7 +413,7 @@ fn order(command: OrderCommand) -> Request {
             state: open.then_some(OrderState::Open),
         },
         OrderCommand::Show { order } => Request::OrderShow { order },
-        OrderCommand::Ship { order } => Request::OrderShip { order },
+        OrderCommand::Ship { order, list } => Request::OrderShip { order, list },
         OrderCommand::Close { order } => Request::OrderClose { order },
     }
 }

@@ -12,6 +12,7 @@ mod authority;
 mod authority_act;
 mod authority_arguments;
 mod authority_bundle;
+mod beside;
 mod demo;
 mod doctor;
 mod error;
@@ -34,6 +35,7 @@ mod run;
 mod ship;
 mod signal;
 mod station;
+mod sync;
 mod witness;
 mod witness_arguments;
 

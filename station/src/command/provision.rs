@@ -6,6 +6,7 @@ use std::time::Instant;
 use keyline_protocol::identity::KeyPolicy;
 use sha2::{Digest as _, Sha256};
 
+use super::beside::{Beside, HeldRuns};
 use super::execute::elapsed_ms;
 use super::read::order_named;
 use super::{CommandError, ProvisionRequest, lower};
@@ -154,7 +155,9 @@ async fn conduct(
     }
     let numbers: Vec<u16> = configured.iter().map(|slot| slot.number).collect();
     let guard = take_slots(app, &numbers)?;
-    let line = line_of(app, principal, order, Arc::clone(&sink), stop).await?;
+    let held = Arc::new(HeldRuns::new(Arc::clone(&sink)));
+    let told: Arc<dyn EventSink> = held.clone();
+    let line = line_of(app, principal, order, told, stop.clone()).await?;
     let slots = configured
         .into_iter()
         .map(|slot| bench_slot(slot, &line, request.serial.clone()))
@@ -168,7 +171,9 @@ async fn conduct(
         return dry_run(line, slots, guard, &sink).await;
     }
     super::run::warn_of_interrupted(&app.conclude_after_outage().await?, sink.as_ref());
-    drive(line, slots, runs_max, request.failures_max, guard, &sink).await
+    let beside = Beside::start(&line, held, Arc::clone(&sink));
+    let driven = drive(line, slots, runs_max, request.failures_max, guard, &sink).await;
+    beside.end(driven, &stop).await
 }
 
 /// The slots that take part: those that were named, else all in the configuration.

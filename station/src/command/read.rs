@@ -171,6 +171,15 @@ async fn list_units(
         state,
         after: None,
     };
+    let waiting = journal.outbox().await?;
+    if waiting.units > 0 {
+        sink.emit(Event::Notice {
+            message: format!(
+                "{} units of this station are held; `keyline sync` enters them.",
+                waiting.units
+            ),
+        });
+    }
     let mut left = limit;
     while left > 0 {
         let units = journal.units(&filter, left.min(PAGE)).await?;

@@ -75,6 +75,9 @@ pub enum Request {
     OrderShip {
         /// Name or id.
         order: String,
+        /// Only say what may leave, and record nothing.
+        #[serde(default)]
+        list: bool,
     },
     /// `order close`
     OrderClose {
@@ -83,6 +86,11 @@ pub enum Request {
     },
     /// `provision`
     Provision(ProvisionRequest),
+    /// `sync`: enter what is held.
+    Sync {
+        /// How long to wait for a registry out of reach, in seconds since a unit was last entered.
+        wait_s: u64,
+    },
     /// `unit list`
     UnitList {
         /// Only those of this order: name or id.
@@ -197,7 +205,7 @@ impl Request {
             Self::OrderAdd { .. } | Self::OrderShip { .. } | Self::OrderClose { .. } => {
                 Some(Permission::ManageOrders)
             }
-            Self::Provision(_) => Some(Permission::Provision),
+            Self::Provision(_) | Self::Sync { .. } => Some(Permission::Provision),
             Self::UnitRelease { .. } | Self::UnitScrap { .. } | Self::UnitRework { .. } => {
                 Some(Permission::DecideUnits)
             }
@@ -382,6 +390,7 @@ impl Request {
             Self::OrderShip { .. } => "order-ship",
             Self::OrderClose { .. } => "order-close",
             Self::Provision(_) => "provision",
+            Self::Sync { .. } => "sync",
             Self::UnitList { .. } => "unit-list",
             Self::UnitShow { .. } => "unit-show",
             Self::UnitRelease { .. } => "unit-release",

@@ -10,7 +10,7 @@ use super::act::Act;
 use super::read::order_named;
 use crate::event::{Event, ShipmentView};
 use crate::journal::{JournalReader, Unit, UnitFilter};
-use crate::record::{Change, DeviceIdText, OrderId, UnitState};
+use crate::record::{Change, DeviceIdText, OrderId, RunId, UnitState};
 
 /// How many units are read at once, and named in one leaf.
 const UNITS_PER_LEAF: u32 = 1_000;
@@ -26,11 +26,20 @@ pub(super) struct Shipment {
 }
 
 impl Act<'_> {
-    /// Ships what may be shipped of an order and says of the rest why not. A unit is told to leave only after its leaf is on disk.
-    pub(super) async fn ship_order(&self, name: &str) -> Result<Shipment, CommandError> {
+    /// Ships what may be shipped of an order and says of the rest why not. A unit is told to leave only after its leaf is on disk. With
+    /// `list` it only says so: nothing is written, and no witness is asked.
+    pub(super) async fn ship_order(
+        &self,
+        name: &str,
+        list: bool,
+    ) -> Result<Shipment, CommandError> {
         let journal = self.app.journal();
         let order = order_named(journal, name).await?;
-        let witnessed_size = self.witnessed_size().await?;
+        let witnessed_size = if list {
+            self.app.witnessed_size().await?.unwrap_or(0)
+        } else {
+            self.witnessed_size().await?
+        };
         let shipped = shipped_before(journal, order.id).await?;
         let mut shipment = Shipment::default();
         let mut filter = UnitFilter {
@@ -51,7 +60,7 @@ impl Act<'_> {
             }
             let ships = views.iter().filter(|view| view.ships);
             let device_ids: Vec<_> = ships.map(|view| view.device_id).collect();
-            if !device_ids.is_empty() {
+            if !device_ids.is_empty() && !list {
                 let shipped = Change::OrderShipped {
                     order: order.id,
                     device_ids,
@@ -66,12 +75,13 @@ impl Act<'_> {
         }
         self.sink.emit(Event::Notice {
             message: format!(
-                "{} units of {} may leave the building; {} are held and {} stay for other reasons; {} had left before.",
+                "{} units of {} may leave the building; {} are held and {} stay for other reasons; {} had left before.{}",
                 shipment.leaves,
                 order.name,
                 shipment.held,
                 shipment.stay,
-                shipped.len()
+                shipped.len(),
+                if list { " Nothing was recorded." } else { "" }
             ),
         });
         Ok(shipment)
@@ -156,16 +166,14 @@ async fn why_not(
 ) -> Result<Option<String>, CommandError> {
     if !matches!(unit.state, UnitState::Passed | UnitState::Weak) {
         return Ok(Some(match unit.state {
-            UnitState::Held => "held: the registry has not acknowledged its pin".to_owned(),
-            state => format!("it is {}", state.name()),
+            UnitState::Held => {
+                "held: the registry has not acknowledged its pin; `keyline sync` asks it".to_owned()
+            }
+            state => stays(journal, unit, state).await?,
         }));
     }
     let end = match unit.last_run {
-        Some(run) => journal
-            .entries_of_run(run)
-            .await?
-            .last()
-            .map(|entry| entry.index),
+        Some(run) => last_leaf(journal, unit, run).await?,
         None => None,
     };
     Ok(match end {
@@ -175,4 +183,44 @@ async fn why_not(
         )),
         None => Some("the log has no run of it".to_owned()),
     })
+}
+
+/// The state, and for what the unit was set apart or its last run failed.
+async fn stays(
+    journal: &JournalReader,
+    unit: &Unit,
+    state: UnitState,
+) -> Result<String, CommandError> {
+    let events = journal.unit_events(unit.device_id).await?.into_iter();
+    let set_apart = events.rev().find_map(|event| match event.change {
+        Change::UnitQuarantined { failure, .. } => Some(failure),
+        _ => None,
+    });
+    let failure = match (state, unit.last_run) {
+        (UnitState::Quarantined, _) => set_apart,
+        (_, Some(run)) => journal.run(run).await?.and_then(|run| run.failure),
+        (_, None) => None,
+    };
+    Ok(match failure {
+        Some(failure) => format!(
+            "it is {}: {}: {}",
+            state.name(),
+            failure.code.name(),
+            failure.message
+        ),
+        None => format!("it is {}", state.name()),
+    })
+}
+
+/// The last leaf that a pass stands on: of the unit's last run, or of what befell it afterwards, such as its release from being held.
+async fn last_leaf(
+    journal: &JournalReader,
+    unit: &Unit,
+    run: RunId,
+) -> Result<Option<u64>, CommandError> {
+    let of_run = journal.entries_of_run(run).await?;
+    let of_run = of_run.last().map(|entry| entry.index);
+    let events = journal.unit_events(unit.device_id).await?;
+    let since = events.last().map(|event| event.leaf);
+    Ok(of_run.map(|of_run| since.map_or(of_run, |since| since.max(of_run))))
 }

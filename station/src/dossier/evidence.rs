@@ -31,6 +31,15 @@ pub(super) fn result(device_id: DeviceIdText, told: &[Told<'_>]) -> String {
     let last = told.iter().rev().find_map(|one| match &one.change {
         Change::RunEnded { result, .. } => Some(result.name().to_owned()),
         Change::RunStarted { .. } => Some("not ended".to_owned()),
+        Change::HeldReleased { weak, .. } => {
+            let result = if *weak {
+                RunResult::Weak
+            } else {
+                RunResult::Passed
+            };
+            Some(result.name().to_owned())
+        }
+        Change::HeldRefused { .. } => Some(RunResult::Failed.name().to_owned()),
         _ => None,
     });
     let mut result = last.unwrap_or_else(|| "never on the bench".to_owned());
@@ -110,6 +119,13 @@ fn outside_of_runs(device_id: DeviceIdText, one: &Told<'_>, findings: &mut Vec<F
             format!("set apart: {}: {}", failure.code.name(), failure.message)
         }
         Change::CloneAlarm { .. } => "a clone alarm was raised".to_owned(),
+        Change::HeldRefused { failure, .. } => {
+            format!(
+                "the registry refused it after it was held: {}: {}",
+                failure.code.name(),
+                failure.message
+            )
+        }
         Change::UnitReleased {
             operator, reason, ..
         } => format!("released by operator {operator}: {reason}"),
@@ -348,6 +364,10 @@ impl<'c> Case<'c, '_> {
             result.name()
         );
         let own = Standing::of(self.evidence());
+        if result == RunResult::Held {
+            self.released(own, words);
+            return;
+        }
         self.findings.push(match result {
             RunResult::Failed | RunResult::Held => note("result", words),
             RunResult::Passed | RunResult::Weak if own.proven.is_some() => {
@@ -356,7 +376,13 @@ impl<'c> Case<'c, '_> {
             // A locked unit can't be asked again: it is known by its serial, and passes by what an earlier run has shown of it.
             RunResult::Passed | RunResult::Weak => {
                 let before = steps(self.context.unit).filter(|(_, index, _)| *index < one.index);
-                let earlier = Standing::of(before.map(|(_, index, evidence)| (index, evidence)));
+                let mut earlier =
+                    Standing::of(before.map(|(_, index, evidence)| (index, evidence)));
+                let released =
+                    releases(self.context.unit).filter(|(_, index, ..)| *index < one.index);
+                earlier.pinned = earlier
+                    .pinned
+                    .or_else(|| released.last().map(|(_, _, key, _)| key));
                 match earlier.passes(result, words) {
                     Finding {
                         outcome: Outcome::Holds,
@@ -373,6 +399,41 @@ impl<'c> Case<'c, '_> {
             }
         });
     }
+
+    /// A held run stands on what the registry said later: by the very key that was proven in it.
+    fn released(&mut self, mut own: Standing, words: String) {
+        let later = releases(self.context.unit).find(|(run, ..)| *run == self.run);
+        let Some((_, index, key, weak)) = later else {
+            self.findings.push(note("result", words));
+            return;
+        };
+        own.pinned = Some(key);
+        let result = if weak {
+            RunResult::Weak
+        } else {
+            RunResult::Passed
+        };
+        let words = format!(
+            "{words}; leaf {index}: the registry acknowledged it, it is {}",
+            result.name()
+        );
+        self.findings.push(own.passes(result, words));
+    }
+}
+
+/// Every held run that the registry acknowledged later: the run, the index of the leaf, the key, and whether the proof was a MAC.
+fn releases<'c>(
+    unit: &'c [&'c Told<'_>],
+) -> impl Iterator<Item = (RunId, u64, [u8; 32], bool)> + use<'c> {
+    unit.iter().filter_map(|one| match &one.change {
+        Change::HeldReleased {
+            run,
+            fingerprint,
+            weak,
+            ..
+        } => Some((*run, one.index, *fingerprint, *weak)),
+        _ => None,
+    })
 }
 
 /// Every step that left evidence: its run, the index of its leaf, and the evidence.

@@ -22,9 +22,12 @@ pub(super) fn check(dossier: &Dossier, told: &[Told<'_>], findings: &mut Vec<Fin
         findings.push(note("registry", "it has no active pin of this unit"));
         return;
     };
-    let pinned = told.iter().any(|one| {
-        matches!(&one.change, Change::StepDone { evidence, .. }
-            if matches!(**evidence, Evidence::Pinned { fingerprint, .. } if fingerprint == active.fingerprint))
+    let pinned = told.iter().any(|one| match &one.change {
+        Change::StepDone { evidence, .. } => {
+            matches!(**evidence, Evidence::Pinned { fingerprint, .. } if fingerprint == active.fingerprint)
+        }
+        Change::HeldReleased { fingerprint, .. } => *fingerprint == active.fingerprint,
+        _ => false,
     });
     let key = hex::encode(active.fingerprint);
     let device = active.device_id == dossier.device_id

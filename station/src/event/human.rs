@@ -132,6 +132,9 @@ impl<A: Write + Send, W: Write + Send> HumanSink<A, W> {
         if unit.already {
             line.push_str("  it was finished before");
         }
+        if unit.late {
+            line.push_str("  it was held");
+        }
         if let Some(failure) = &unit.error {
             line = format!(
                 "{line}\n      {}: {}\n      next: {}",

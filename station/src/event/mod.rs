@@ -118,6 +118,9 @@ pub struct UnitEvent {
     pub state: UnitState,
     /// The unit had been finished before; nothing was written again.
     pub already: bool,
+    /// The run had ended held: this is what the registry made of it later.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub late: bool,
     /// Since the run began, in milliseconds.
     pub elapsed_ms: u64,
     /// Why the run failed: `code`, `message` and `next`.

@@ -46,6 +46,10 @@ impl Progress {
 
     /// A unit moved on.
     pub(super) fn unit(&mut self, unit: &UnitEvent) {
+        // Beside a line its bars are for the units on the bench.
+        if unit.late && !self.slots.is_empty() {
+            return;
+        }
         if unit.ended() {
             self.all.inc(1);
         }

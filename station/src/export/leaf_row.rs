@@ -155,6 +155,7 @@ fn withheld(change: &Change, selection: &Selection) -> Option<&'static str> {
             ..
         }
         | Change::UnitQuarantined { failure, .. }
+        | Change::HeldRefused { failure, .. }
             if selection.is_narrow() && names_another(failure) =>
         {
             Some(NAMES_ANOTHER)

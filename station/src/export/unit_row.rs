@@ -94,6 +94,10 @@ impl Facts {
                 self.operator = Some(operator.clone());
             }
             Change::RunEnded { .. } => self.ended_leaf = leaf,
+            Change::HeldReleased { fingerprint, .. } => {
+                self.pinned_leaf = leaf;
+                self.fingerprint = Some(fingerprint.to_vec());
+            }
             Change::StepDone { step, evidence, .. } => {
                 match step {
                     Step::Proven => self.proven_leaf = leaf,

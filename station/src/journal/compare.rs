@@ -17,7 +17,7 @@ pub(crate) struct Table {
 }
 
 /// Every table that the changes write. Of operators only id and role are in the log.
-pub(crate) const TABLES: [Table; 8] = [
+pub(crate) const TABLES: [Table; 9] = [
     Table {
         name: "product",
         key: "id",
@@ -72,6 +72,11 @@ pub(crate) const TABLES: [Table; 8] = [
         name: "unit_event",
         key: "leaf_index",
         columns: &["kind", "device_id", "run_id"],
+    },
+    Table {
+        name: "outbox",
+        key: "leaf_index",
+        columns: &["device_id", "run_id"],
     },
     Table {
         name: "log_key",

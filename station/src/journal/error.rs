@@ -177,6 +177,14 @@ pub enum JournalError {
         /// What the journal knows instead.
         known: String,
     },
+    /// The run does not wait in the outbox: it never ended held, or something became of it.
+    #[error("expected a run of unit {} that waits in the outbox, got {run}", .device_id.0)]
+    NotHeld {
+        /// The run.
+        run: RunId,
+        /// The unit.
+        device_id: DeviceIdText,
+    },
     /// The order has all its units.
     #[error("order {order} is for {quantity} units, and all of them are finished")]
     OrderFilled {

@@ -14,6 +14,7 @@ mod compare;
 mod conducted;
 mod error;
 mod export;
+mod held_rules;
 mod idempotency;
 mod key_rules;
 mod log_keys;
@@ -52,7 +53,7 @@ pub use export::{
 };
 pub use model::{
     AheadBounds, Alarm, Committed, Entry, Idempotency, InterruptedRun, LogKey, Operator,
-    OrderCounts, StepEvent, StoredBundle, StoredCosignature, Unit, UnitFilter,
+    OrderCounts, Outbox, StepEvent, StoredBundle, StoredCosignature, Unit, UnitFilter, WaitingRun,
 };
 pub use question::LotRun;
 pub use question::log::LEAVES_MAX;

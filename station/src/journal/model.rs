@@ -151,6 +151,28 @@ pub struct Alarm {
     pub change: crate::record::Change,
 }
 
+/// A run in the outbox: it ended held, and the registry has not acknowledged it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WaitingRun {
+    /// Its place: the index of the leaf that ended it.
+    pub leaf: u64,
+    /// The unit.
+    pub device_id: DeviceIdText,
+    /// The run.
+    pub run: RunId,
+}
+
+/// What waits in the outbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outbox {
+    /// Runs that ended held and that the registry has not acknowledged.
+    pub runs: u64,
+    /// The units that they were on.
+    pub units: u64,
+    /// When the oldest of them ended, in milliseconds since 1970; `None` where nothing waits.
+    pub since_ms: Option<u64>,
+}
+
 /// Who may sign in. The token itself is nowhere in the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operator {

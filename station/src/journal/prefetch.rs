@@ -9,7 +9,7 @@ use sqlx::{FromRow as _, Row as _, SqliteConnection};
 use super::error::database;
 use super::prepared::Prepared;
 use super::question::{UnitColumns, unit_of};
-use super::state::{Facts, Layer, UnitRow};
+use super::state::{Facts, HeldRun, Layer, UnitRow};
 use super::{JournalError, row};
 use crate::record::{Change, DeviceIdText, OrderId, ProductId, RunId};
 
@@ -96,8 +96,8 @@ fn names_of(
     })
 }
 
-/// Units by device id, runs by id, and the living units by serial, all in one call: a call costs more than a row. The lists are JSON
-/// arrays, ids in hexadecimal.
+/// Units by device id with their runs in the outbox, runs by id, and the living units by serial, all in one call: a call costs more than
+/// a row. The lists are JSON arrays, ids in hexadecimal.
 const LOOK_UP: &str = "\
 SELECT device_id AS id, serial, product_id, order_id, state, consecutive_failures, last_run, lock_intended, changed_at_ms, counted,
        'unit' AS what
@@ -108,7 +108,10 @@ SELECT id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'run'
 UNION ALL
 SELECT device_id, serial, product_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'serial'
     FROM unit WHERE serial IN (SELECT value FROM json_each(?3))
-        AND serial IS NOT NULL AND state <> 'scrapped' AND product_id IS NOT NULL";
+        AND serial IS NOT NULL AND state <> 'scrapped' AND product_id IS NOT NULL
+UNION ALL
+SELECT device_id, NULL, NULL, NULL, NULL, NULL, run_id, NULL, leaf_index, NULL, 'held'
+    FROM outbox WHERE device_id IN (SELECT unhex(value) FROM json_each(?1))";
 
 async fn load(
     connection: &mut SqliteConnection,
@@ -123,14 +126,26 @@ async fn load(
         .fetch_all(connection)
         .await
         .map_err(database("reading units, runs and serials"))?;
+    let mut held = Vec::new();
     for columns in found {
-        take(state, facts, &columns)?;
+        take(state, facts, &mut held, &columns)?;
+    }
+    held.sort_by_key(|(_, held): &(_, HeldRun)| held.leaf_index);
+    for (device_id, held) in held {
+        if let Some(Some(row)) = state.units.get_mut(&device_id) {
+            row.held.push(held);
+        }
     }
     Ok(())
 }
 
 /// Takes in one row of [`LOOK_UP`].
-fn take(state: &mut Layer, facts: &mut Facts, columns: &SqliteRow) -> Result<(), JournalError> {
+fn take(
+    state: &mut Layer,
+    facts: &mut Facts,
+    held: &mut Vec<(DeviceIdText, HeldRun)>,
+    columns: &SqliteRow,
+) -> Result<(), JournalError> {
     const DOING: &str = "reading units, runs and serials";
     let blob = |name| columns.try_get::<Vec<u8>, _>(name).map_err(database(DOING));
     let text = |name| {
@@ -145,6 +160,7 @@ fn take(state: &mut Layer, facts: &mut Facts, columns: &SqliteRow) -> Result<(),
             let row = UnitRow {
                 unit: unit_of(unit)?,
                 counted,
+                held: Vec::new(),
                 whole: false,
             };
             state.units.insert(row.unit.device_id, Some(row));
@@ -153,6 +169,14 @@ fn take(state: &mut Layer, facts: &mut Facts, columns: &SqliteRow) -> Result<(),
             facts
                 .ended_runs
                 .insert(RunId::from_bytes(row::id(&blob("id")?)?));
+        }
+        Some("held") => {
+            let leaf_index: i64 = columns.try_get("changed_at_ms").map_err(database(DOING))?;
+            let run = HeldRun {
+                leaf_index: row::unsigned(leaf_index)?,
+                run: RunId::from_bytes(row::id(&blob("last_run")?)?),
+            };
+            held.push((row::device_id(&blob("id")?)?, run));
         }
         _ => {
             let product = ProductId::from_bytes(row::id(&blob("product_id")?)?);

@@ -2,6 +2,7 @@
 
 use super::JournalError;
 use super::bundle_rules::{AcceptedLeaf, accept};
+use super::held_rules::{hold, refuse_held, release_held};
 use super::key_rules::{add_key, retire_key};
 use super::model::Operator;
 use super::row::to_json;
@@ -90,6 +91,17 @@ pub(super) fn apply(view: &mut View<'_>, change: &Change) -> Result<(), JournalE
             set_apart(view, *device_id, *run);
             Ok(())
         }
+        Change::HeldReleased {
+            run,
+            device_id,
+            weak,
+            ..
+        } => release_held(view, *run, *device_id, *weak),
+        Change::HeldRefused {
+            run,
+            device_id,
+            failure,
+        } => refuse_held(view, *run, *device_id, failure),
         Change::UnitReleased { device_id, .. } => release(view, *device_id),
         Change::UnitScrapped { device_id, .. } => scrap(view, *device_id),
     }
@@ -345,6 +357,7 @@ fn end_on_unit(
     }
     count(view, run.order, row.counted, result)?;
     row.counted = Some(result);
+    hold(view, id, run, &mut row, result);
     row.unit.consecutive_failures = match failure {
         None => 0,
         Some(failure) if unit_is_to_blame(failure.code) => row.unit.consecutive_failures + 1,
@@ -368,7 +381,7 @@ fn unit_is_to_blame(code: FailureCode) -> bool {
 }
 
 /// Moves a unit from one of its order's counts to another.
-fn count(
+pub(super) fn count(
     view: &mut View<'_>,
     order: OrderId,
     before: Option<RunResult>,

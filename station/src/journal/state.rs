@@ -36,11 +36,28 @@ pub(super) struct RunEnd {
     pub(super) ended_at_ms: u64,
 }
 
+/// A run that ended held and that the registry has not acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct HeldRun {
+    /// The index of the leaf that ended it: its place in the outbox.
+    pub(super) leaf_index: u64,
+    pub(super) run: RunId,
+}
+
+/// What became of a run after it ended held.
+#[derive(Clone, Debug)]
+pub(super) struct Settled {
+    pub(super) result: RunResult,
+    pub(super) failure: Option<String>,
+}
+
 /// A unit, and the result under which its order counts it.
 #[derive(Clone, Debug)]
 pub(super) struct UnitRow {
     pub(super) unit: Unit,
     pub(super) counted: Option<RunResult>,
+    /// Its runs in the outbox, the oldest first.
+    pub(super) held: Vec<HeldRun>,
     /// More than state and failures differs from what is stored.
     pub(super) whole: bool,
 }
@@ -61,6 +78,7 @@ impl UnitRow {
                 changed_at_ms: 0,
             },
             counted: None,
+            held: Vec::new(),
             whole: true,
         }
     }
@@ -97,6 +115,17 @@ pub(super) struct Layer {
     pub(super) log_keys: BTreeMap<String, LogKey>,
     /// The latest version of each bundle, by kind and subject. The bundles themselves are entries.
     pub(super) bundles: HashMap<(String, String), u64>,
+    /// What a batch does to the outbox and to the runs that were in it; nothing of it stays in memory.
+    pub(super) outbox: OutboxChanges,
+}
+
+/// What a batch does to the outbox.
+#[derive(Debug, Default)]
+pub(super) struct OutboxChanges {
+    pub(super) entered: Vec<(DeviceIdText, HeldRun)>,
+    /// By leaf index. Some may have been entered in the same batch.
+    pub(super) left: Vec<u64>,
+    pub(super) settled: Vec<(RunId, Settled)>,
 }
 
 /// What a batch has changed and must store.
@@ -137,6 +166,9 @@ impl Layer {
         self.operators.extend(draft.operators);
         self.log_keys.extend(draft.log_keys);
         self.bundles.extend(draft.bundles);
+        self.outbox.entered.extend(draft.outbox.entered);
+        self.outbox.left.extend(draft.outbox.left);
+        self.outbox.settled.extend(draft.outbox.settled);
     }
 
     /// The keys that sign the checkpoint of a batch, the oldest first: those in force, and those that the batch adds or retires. So the
@@ -158,6 +190,7 @@ impl Layer {
 
     /// Forgets what is finished, and that the rest was new.
     pub(super) fn settle(&mut self, dirty: &Dirty) {
+        self.outbox = OutboxChanges::default();
         for id in &dirty.orders {
             if let Some(row) = self.orders.get_mut(id) {
                 row.whole = false;

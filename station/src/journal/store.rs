@@ -54,6 +54,11 @@ INSERT INTO run (id, order_id, slot, serial, operator, started_at_ms, device_id,
     FROM json_each(?) WHERE true
     ON CONFLICT (id) DO UPDATE SET device_id = excluded.device_id, reached = excluded.reached, result = excluded.result,
         failure = excluded.failure, ended_at_ms = excluded.ended_at_ms;
+UPDATE run SET result = settled.value ->> 1, failure = settled.value ->> 2
+    FROM json_each(?) AS settled WHERE run.id = unhex(settled.value ->> 0);
+INSERT INTO outbox (leaf_index, device_id, run_id)
+    SELECT value ->> 0, unhex(value ->> 1), unhex(value ->> 2) FROM json_each(?);
+DELETE FROM outbox WHERE leaf_index IN (SELECT value FROM json_each(?));
 UPDATE unit SET state = row.value ->> 1, counted = row.value ->> 2, consecutive_failures = row.value ->> 3,
         changed_at_ms = row.value ->> 4
     FROM json_each(?) AS row WHERE unit.device_id = unhex(row.value ->> 0);
@@ -117,6 +122,8 @@ impl Entries {
     pub(super) fn push_event_of(&mut self, index: u64, change: &Change) {
         if let Change::UnitQuarantined { device_id, .. }
         | Change::CloneAlarm { device_id, .. }
+        | Change::HeldReleased { device_id, .. }
+        | Change::HeldRefused { device_id, .. }
         | Change::UnitReleased { device_id, .. }
         | Change::UnitScrapped { device_id, .. }
         | Change::PinRevoked { device_id, .. } = change
@@ -193,6 +200,9 @@ pub(super) async fn write(
         .bind(operators(state, dirty)?)
         .bind(log_keys(state, dirty)?)
         .bind(runs(state, dirty)?)
+        .bind(settled(state)?)
+        .bind(entered(state)?)
+        .bind(rows(&state.outbox.left)?)
         .bind(rows(
             &states.into_iter().map(unit_state).collect::<Vec<_>>(),
         )?)
@@ -246,6 +256,20 @@ fn runs(state: &Layer, dirty: &Dirty) -> Result<String, JournalError> {
     let found = found.filter_map(|id| Some((*id, state.runs.get(id)?)));
     let found = found.filter(|(_, run)| !run.stored || run.end.is_some());
     rows(&found.map(run_row).collect::<Vec<_>>())
+}
+
+/// What became of runs that had ended held.
+fn settled(state: &Layer) -> Result<String, JournalError> {
+    let found = state.outbox.settled.iter();
+    let found = found.map(|(id, settled)| (id, settled.result.name(), &settled.failure));
+    rows(&found.collect::<Vec<_>>())
+}
+
+/// Runs that have come into the outbox.
+fn entered(state: &Layer) -> Result<String, JournalError> {
+    let found = state.outbox.entered.iter();
+    let found = found.map(|(device_id, held)| (held.leaf_index, device_id, held.run));
+    rows(&found.collect::<Vec<_>>())
 }
 
 fn run_row((id, run): (RunId, &OpenRun)) -> impl Serialize + '_ {

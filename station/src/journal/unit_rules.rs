@@ -1,6 +1,7 @@
 //! What changes do to a unit: a run takes it, somebody sets it apart, releases or scraps it.
 
 use super::JournalError;
+use super::held_rules::forget;
 use super::state::{OpenRun, UnitRow};
 use super::view::View;
 use crate::record::{DeviceIdText, RunId, UnitState};
@@ -90,7 +91,7 @@ fn refuse_other_serial(
     }
 }
 
-/// Quarantines a unit, also one that was never seen before. A scrapped one stays scrapped.
+/// Quarantines a unit, also one that was never seen before. A scrapped one stays scrapped. What it has in the outbox is never entered.
 pub(super) fn set_apart(view: &mut View<'_>, device_id: DeviceIdText, run: Option<RunId>) {
     let mut row = view
         .unit(device_id)
@@ -99,6 +100,7 @@ pub(super) fn set_apart(view: &mut View<'_>, device_id: DeviceIdText, run: Optio
     if row.unit.state != UnitState::Scrapped {
         row.unit.state = UnitState::Quarantined;
     }
+    forget(view, &mut row);
     if row.unit.order.is_none()
         && let Some(run) = run.and_then(|run| view.run(run))
     {
@@ -129,6 +131,7 @@ pub(super) fn scrap(view: &mut View<'_>, device_id: DeviceIdText) -> Result<(), 
         return Err(JournalError::ScrappedForGood(device_id));
     }
     row.unit.state = UnitState::Scrapped;
+    forget(view, &mut row);
     view.put_unit(row);
     Ok(())
 }

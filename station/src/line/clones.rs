@@ -2,6 +2,7 @@
 
 use super::Line;
 use super::error::{CloneFound, LineError, RunError};
+use crate::outbox::other_party;
 use crate::record::{DeviceIdText, Disposition, Failure, FailureCode, Pin};
 use crate::registry::RegistryError;
 
@@ -10,18 +11,15 @@ pub(super) fn from_registry(error: RegistryError, fingerprint: [u8; 32]) -> RunE
     let code = error.failure_code();
     match code.disposition() {
         Disposition::StopLine => RunError::Fatal(LineError::Registry(error)),
-        Disposition::CloneAlarm => RunError::Clone(Box::new(CloneFound {
-            failure: Failure::new(code, error.to_string()),
-            fingerprint,
-            other_device_id: match &error {
-                RegistryError::KeyBelongsToAnother { owner, .. } => Some(*owner),
-                _ => None,
-            },
-            other_fingerprint: match &error {
-                RegistryError::DeviceHasAnotherKey { active, .. } => Some(hex::encode(active)),
-                _ => None,
-            },
-        })),
+        Disposition::CloneAlarm => {
+            let (other_device_id, other_fingerprint) = other_party(&error);
+            RunError::Clone(Box::new(CloneFound {
+                failure: Failure::new(code, error.to_string()),
+                fingerprint,
+                other_device_id,
+                other_fingerprint,
+            }))
+        }
         Disposition::Retry | Disposition::Quarantine => {
             RunError::Failed(Box::new(Failure::new(code, error.to_string())))
         }

@@ -1,13 +1,13 @@
 //! What an interrupted run of a unit left in the journal.
 
-use keyline_protocol::identity::{KeyPolicy, fingerprint};
+use keyline_protocol::identity::KeyPolicy;
 use keyline_protocol::message::KeySummary;
 
 use super::Line;
 use super::clones;
 use super::error::RunError;
 use crate::journal::StepEvent;
-use crate::record::{Claim, DeviceIdText, Evidence, Failure, FailureCode, RunId, Step, StepPhase};
+use crate::record::{Claim, ClaimPlan, DeviceIdText, Failure, FailureCode, RunId, Step, StepPhase};
 use crate::steps::Identified;
 
 /// How far back the claim of an interrupted run is looked for.
@@ -93,30 +93,17 @@ pub(super) fn earlier_claim(
         .into_iter()
         .flat_map(|(run, steps)| steps.into_iter().map(move |event| (run, event)));
     for (run, event) in events {
-        if let Some(Evidence::Keyed {
-            algorithm,
-            made,
-            public_key,
-            challenge,
-            signature,
-            ..
-        }) = event.evidence
-            && fingerprint(&public_key) == present.fingerprint
-        {
-            return Ok(Some(Claim {
-                device_id,
-                algorithm,
-                made,
-                public_key,
-                challenge,
-                signature,
-                station: line.station,
-                customer: line.product.customer.clone(),
-                product: line.product.id,
-                order: line.order.id,
-                run,
-                rework: line.order.rework,
-            }));
+        let plan = ClaimPlan {
+            station: line.station,
+            product: &line.product,
+            order: &line.order,
+            run,
+        };
+        let claim = event.evidence.and_then(|evidence| {
+            Claim::of_evidence(evidence, device_id, present.fingerprint, plan)
+        });
+        if claim.is_some() {
+            return Ok(claim);
         }
     }
     Ok(None)

@@ -185,6 +185,7 @@ impl<'l> Recorder<'l> {
             step: self.reached,
             state,
             already,
+            late: false,
             elapsed_ms: self.elapsed_ms(),
             error,
         })));

@@ -133,7 +133,12 @@ fn check_claimed(record: &ClaimRecord, leaves: &[KeyLeaf]) -> Vec<Finding> {
     } else if let Err(error) = check_claim(&record.claim) {
         findings.push(Code::RegistryClaimInvalid.at(place(record), error.to_string()));
     }
-    if leaf_of(record, leaves, KeyFact::Claimed).is_some() {
+    // What was entered late, after its unit was held, has one leaf for claim and pin.
+    let entered = [KeyFact::Claimed, KeyFact::Pinned];
+    if entered
+        .into_iter()
+        .any(|fact| leaf_of(record, leaves, fact).is_some())
+    {
         return findings;
     }
     let run = record.claim.run;

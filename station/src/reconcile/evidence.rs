@@ -63,6 +63,11 @@ pub(super) fn key_leaf(index: u64, change: &Change) -> Option<KeyLeaf> {
             fingerprint,
             ..
         } => Some(leaf(KeyFact::Alarm, *device_id, *fingerprint)),
+        Change::HeldReleased {
+            device_id,
+            fingerprint,
+            ..
+        } => Some(leaf(KeyFact::Pinned, *device_id, *fingerprint)),
         Change::PinRevoked {
             device_id,
             fingerprint,

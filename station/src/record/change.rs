@@ -163,6 +163,29 @@ pub enum Change {
         /// The key that the device id already has, where it is another.
         other_fingerprint: Option<String>,
     },
+    /// The registry has acknowledged a run that ended held: the cloud trusts the unit from here on.
+    HeldReleased {
+        /// The run that ended held.
+        run: RunId,
+        /// The unit.
+        device_id: DeviceIdText,
+        /// SHA-256 of the key that the registry trusts.
+        #[serde(with = "hex::serde")]
+        fingerprint: [u8; 32],
+        /// The proof was a MAC: the unit is `weak`, not `passed`.
+        weak: bool,
+        /// The pin was active before: the answer to an earlier question was lost, or a later proof came first.
+        already: bool,
+    },
+    /// The registry will never acknowledge a run that ended held. A [`Change::UnitQuarantined`] goes with it.
+    HeldRefused {
+        /// The run that ended held.
+        run: RunId,
+        /// The unit.
+        device_id: DeviceIdText,
+        /// Why.
+        failure: Failure,
+    },
     /// A unit was taken out of quarantine or marked for rework.
     UnitReleased {
         /// The unit.
@@ -336,6 +359,8 @@ impl Change {
             Self::RunEnded { .. } => "run-ended",
             Self::UnitQuarantined { .. } => "unit-quarantined",
             Self::CloneAlarm { .. } => "clone-alarm",
+            Self::HeldReleased { .. } => "held-released",
+            Self::HeldRefused { .. } => "held-refused",
             Self::UnitReleased { .. } => "unit-released",
             Self::UnitScrapped { .. } => "unit-scrapped",
             Self::PinRevoked { .. } => "pin-revoked",
@@ -363,6 +388,8 @@ impl Change {
             | Self::StepIntended { run, .. }
             | Self::StepDone { run, .. }
             | Self::RunEnded { run, .. }
+            | Self::HeldReleased { run, .. }
+            | Self::HeldRefused { run, .. }
             | Self::CloneAlarm { run, .. } => Some(*run),
             Self::UnitQuarantined { run, .. } => *run,
             _ => None,
@@ -378,6 +405,8 @@ impl Change {
             | Self::RunEnded { device_id, .. } => *device_id,
             Self::UnitQuarantined { device_id, .. }
             | Self::CloneAlarm { device_id, .. }
+            | Self::HeldReleased { device_id, .. }
+            | Self::HeldRefused { device_id, .. }
             | Self::UnitReleased { device_id, .. }
             | Self::UnitScrapped { device_id, .. }
             | Self::PinRevoked { device_id, .. } => Some(*device_id),

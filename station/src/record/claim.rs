@@ -1,12 +1,12 @@
 //! What the line hands to the registry, and what it gets back.
 
-use keyline_protocol::identity::Digest;
+use keyline_protocol::identity::{Digest, fingerprint};
 use keyline_protocol::transcript::{ClaimTranscript, ProofTranscript};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AlgorithmName, DeviceIdText, KeyPolicyName, LockPolicyName, OrderId, PlatformName, ProductId,
-    RunId, StationId,
+    AlgorithmName, DeviceIdText, Evidence, KeyPolicyName, LockPolicyName, Order, OrderId,
+    PlatformName, Product, ProductId, RunId, StationId, parse_proof_transcript,
 };
 
 /// A public key entered for a device id, not yet trusted, with the signature that shows possession of the private key.
@@ -41,7 +41,55 @@ pub struct Claim {
     pub rework: bool,
 }
 
+/// For what, where and in which run a key is claimed.
+#[derive(Clone, Copy, Debug)]
+pub struct ClaimPlan<'p> {
+    /// The station that claims.
+    pub station: StationId,
+    /// What is built.
+    pub product: &'p Product,
+    /// For which order.
+    pub order: &'p Order,
+    /// The run.
+    pub run: RunId,
+}
+
 impl Claim {
+    /// The claim that the evidence of a keyed unit stands for, if its public key has this fingerprint.
+    #[must_use]
+    pub fn of_evidence(
+        evidence: Evidence,
+        device_id: DeviceIdText,
+        key: Digest,
+        plan: ClaimPlan<'_>,
+    ) -> Option<Self> {
+        let Evidence::Keyed {
+            algorithm,
+            made,
+            public_key,
+            challenge,
+            signature,
+            ..
+        } = evidence
+        else {
+            return None;
+        };
+        (fingerprint(&public_key) == key).then(|| Self {
+            device_id,
+            algorithm,
+            made,
+            public_key,
+            challenge,
+            signature,
+            station: plan.station,
+            customer: plan.product.customer.clone(),
+            product: plan.product.id,
+            order: plan.order.id,
+            run: plan.run,
+            rework: plan.order.rework,
+        })
+    }
+
     /// SHA-256 of the public key's SPKI DER.
     #[must_use]
     pub fn fingerprint(&self) -> Digest {
@@ -129,6 +177,47 @@ pub struct Proof {
 }
 
 impl Proof {
+    /// The proof that the evidence of a proven unit holds; `None` where it is none.
+    #[must_use]
+    pub fn of_evidence(evidence: &Evidence) -> Option<Self> {
+        let Evidence::Proven {
+            transcript,
+            authenticator,
+            weak,
+            nonce_random,
+            nonce_checkpoint_digest,
+        } = evidence
+        else {
+            return None;
+        };
+        let fields = parse_proof_transcript(transcript)?;
+        Some(Self {
+            version: fields.version,
+            algorithm: AlgorithmName(fields.algorithm),
+            made: KeyPolicyName(fields.made),
+            key_policy: KeyPolicyName(fields.key_policy),
+            nonce: *fields.nonce,
+            nonce_random: *nonce_random,
+            nonce_checkpoint_digest: *nonce_checkpoint_digest,
+            device_id: DeviceIdText(fields.device_id),
+            platform: PlatformName(fields.platform),
+            product: ProductId::from_bytes(*fields.product),
+            order: OrderId::from_bytes(*fields.order),
+            run: RunId::from_bytes(*fields.run),
+            public_key: fields.public_key.to_vec(),
+            cloud_key_fingerprint: *fields.cloud_key_fingerprint,
+            cloud_address: fields.cloud_address.to_owned(),
+            record_sequence: fields.record_sequence,
+            record_digest: *fields.record_digest,
+            agent_digest: *fields.agent_digest,
+            lock_policy: LockPolicyName(fields.lock_policy),
+            session_hash: fields.session_hash.copied(),
+            station: StationId::from_bytes(*fields.station),
+            authenticator: authenticator.clone(),
+            weak: *weak,
+        })
+    }
+
     /// What was signed.
     #[must_use]
     pub fn transcript(&self) -> ProofTranscript<'_> {

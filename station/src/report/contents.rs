@@ -241,6 +241,22 @@ impl<'t, 'r> LotUnit<'t, 'r> {
                     self.state = state_after(*result);
                 }
             }
+            Change::HeldReleased {
+                fingerprint, weak, ..
+            } => {
+                self.show_key(*fingerprint);
+                self.pin = PinWord::Yes;
+                if self.state == UnitState::Held {
+                    self.state = if *weak {
+                        UnitState::Weak
+                    } else {
+                        UnitState::Passed
+                    };
+                }
+            }
+            Change::HeldRefused { .. } if self.state == UnitState::Held => {
+                self.state = UnitState::Failed;
+            }
             Change::UnitQuarantined { .. } if self.state != UnitState::Scrapped => {
                 self.state = UnitState::Quarantined;
             }
@@ -254,6 +270,7 @@ impl<'t, 'r> LotUnit<'t, 'r> {
             // What a step was about to do says whose an unfinished run is.
             Change::StepIntended { .. }
             | Change::CloneAlarm { .. }
+            | Change::HeldRefused { .. }
             | Change::UnitQuarantined { .. }
             | Change::UnitReleased { .. }
             | Change::PinRevoked { .. } => {}

@@ -68,6 +68,11 @@ impl Postgres {
         self.port
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> std::net::SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
+    }
+
     /// The directory of the server, which its user can read.
     pub fn directory(&self) -> &Path {
         self.directory.path()

@@ -155,3 +155,22 @@ pub(super) async fn journal(home: &Path, config: &Config, keys: &[VerifierKey]) 
         }
     }
 }
+
+/// How much is held, and since when; `None` where the journal can't be read, which its own check says.
+pub(super) async fn outbox(home: &Path, config: &Config) -> Option<CheckResult> {
+    let path = home.join(&config.journal.path);
+    let reader = JournalReader::open(&path).await.ok()?;
+    let waiting = reader.outbox().await.ok()?;
+    Some(match waiting.since_ms {
+        None => ok("outbox", "no unit is held".to_owned()),
+        Some(since_ms) => warn(
+            "outbox",
+            format!(
+                "{} units are held, the oldest since {}",
+                waiting.units,
+                crate::clock::text(since_ms)
+            ),
+            "Bring the registry in reach, then run `keyline sync`.",
+        ),
+    })
+}

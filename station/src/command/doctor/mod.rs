@@ -42,6 +42,9 @@ pub(super) async fn run(home: &Path, sink: &dyn EventSink) -> Result<Summary, Co
         let (checks, keys) = log_keys::check(home, config).await;
         checks.into_iter().for_each(&mut tell);
         tell(home::journal(home, config, &keys).await);
+        if let Some(check) = home::outbox(home, config).await {
+            tell(check);
+        }
         tell(tiles::published(home, config).await);
         let checks = witnesses::check(home, config, &keys).await;
         checks.into_iter().for_each(&mut tell);

@@ -8,6 +8,7 @@ mod log_key;
 mod lot;
 mod operator;
 mod order;
+mod outbox;
 mod product;
 mod run;
 mod station;
