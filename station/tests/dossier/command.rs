@@ -41,7 +41,7 @@ fn a_dossier_and_its_proof_files_hold_on_a_machine_that_has_only_the_files() {
     assert_eq!(verdicts[0]["subject"], ids[0]);
     assert_eq!(verdicts[0]["result"], "passed");
     // Another leaf under a proof is found.
-    let victim = proofs.join("5.leaf");
+    let victim = proofs.join("6.leaf");
     let mut leaf = std::fs::read(&victim).unwrap();
     leaf[20] ^= 1;
     std::fs::write(&victim, leaf).unwrap();
