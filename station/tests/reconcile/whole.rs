@@ -119,6 +119,7 @@ async fn checkpoints_from_elsewhere_are_held_against_the_tree() {
     let known = |source: &str, note: &str| KnownCheckpoint {
         source: source.to_owned(),
         note: note.to_owned(),
+        cosigned: false,
     };
     asked.known = notes
         .iter()
@@ -136,4 +137,25 @@ async fn checkpoints_from_elsewhere_are_held_against_the_tree() {
     let unusable = found.all(Code::KnownCheckpointUnusable);
     let places: Vec<_> = unusable.iter().map(|finding| &finding.place[..]).collect();
     assert_eq!(places, ["rubbish", "another log"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trusted_witness_s_word_for_a_checkpoint_by_an_unknown_key_speaks_against_the_log() {
+    let station = tokio::task::spawn_blocking(told).await.unwrap();
+    let notes = crate::forged::notes(&station).await;
+    let (text, _) = notes.last().unwrap().1.split_once("\n\n").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("other.pem");
+    keyline_station::audit::FileSigner::generate(&path).unwrap();
+    let other = keyline_station::audit::FileSigner::open(&path).unwrap();
+    let line = other.sign(crate::story::ORIGIN, &format!("{text}\n"));
+    let mut asked = Asked::everything(&station);
+    asked.known = vec![KnownCheckpoint {
+        source: "witness w1".to_owned(),
+        note: format!("{text}\n\n{line}\n"),
+        cosigned: true,
+    }];
+    let found = asked.verify(&station).await;
+    let unknown = found.expect(Code::WitnessedUnknownKey, "by a key of this log, found none");
+    assert_eq!(unknown.place, "witness w1");
 }

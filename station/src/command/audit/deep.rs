@@ -2,12 +2,11 @@
 
 use super::super::CommandError;
 use super::open::OpenLog;
+use super::outside::Outside;
 use crate::audit::{TrustPolicy, VerifierKey};
-use crate::error_text::chain;
 use crate::event::{CheckResult, CheckState, Event, EventSink, VerdictView};
 use crate::exit::ExitCode;
-use crate::reconcile::{self, Finding, Inputs, KnownCheckpoint, Scope, Severity};
-use crate::witness::WitnessClient;
+use crate::reconcile::{self, Finding, Inputs, Scope, Severity};
 
 /// Verifies everything and tells each finding as it is found.
 pub(super) async fn run(
@@ -23,7 +22,7 @@ pub(super) async fn run(
         outside.left_out("the registry and the witnesses were left out, as was asked for");
         None
     } else {
-        outside.ask_witnesses(log, origin).await;
+        outside.ask_witnesses(log, policy, origin).await;
         match log.registry().await {
             Ok(registry) => Some(registry),
             Err(words) => {
@@ -32,6 +31,10 @@ pub(super) async fn run(
             }
         }
     };
+    if let Some(policy) = policy {
+        outside.find_witnessed(log, policy).await?;
+    }
+    let failures = outside.failures();
     for check in outside.checks {
         sink.emit(Event::Check(check));
     }
@@ -53,12 +56,16 @@ pub(super) async fn run(
         registry.close().await;
     }
     let report = report?;
-    let holds = report.holds();
+    let holds = report.holds() && failures == 0;
+    let mut result = report.words();
+    if failures > 0 {
+        result = format!("{result}; {failures} checks of what is outside failed");
+    }
     sink.emit(Event::Verdict(Box::new(VerdictView {
         path: log.home.clone(),
         what: "station".to_owned(),
         subject: origin.clone(),
-        result: report.words(),
+        result,
         holds,
         checks: Vec::new(),
     })));
@@ -88,48 +95,6 @@ async fn trusted(
     let keys = log.journal.log_keys().await?.into_iter();
     let first = keys.filter(|key| key.added_at.is_none());
     Ok(first.map(|key| key.key).collect())
-}
-
-/// What is known of the log outside of the home.
-#[derive(Default)]
-struct Outside {
-    known: Vec<KnownCheckpoint>,
-    checks: Vec<CheckResult>,
-}
-
-impl Outside {
-    fn left_out(&mut self, words: &str) {
-        self.checks.push(CheckResult {
-            check: "outside".to_owned(),
-            state: CheckState::Warn,
-            found: words.to_owned(),
-            next: "What nobody outside has seen, nobody outside can vouch for.".to_owned(),
-        });
-    }
-
-    /// The latest checkpoint that each witness has cosigned.
-    async fn ask_witnesses(&mut self, log: &OpenLog, origin: &str) {
-        for config in &log.config.audit.witnesses {
-            let client = match WitnessClient::new(config) {
-                Ok(client) => client,
-                Err(error) => {
-                    self.left_out(&chain(&error));
-                    continue;
-                }
-            };
-            match client.latest_checkpoint(origin).await {
-                Ok(Some(note)) => self.known.push(KnownCheckpoint {
-                    source: format!("witness {}", client.key().name()),
-                    note,
-                }),
-                Ok(None) => self.left_out(&format!(
-                    "witness {} has never cosigned this log",
-                    client.key().name()
-                )),
-                Err(error) => self.left_out(&chain(&error)),
-            }
-        }
-    }
 }
 
 fn check(finding: Finding) -> CheckResult {

@@ -2,6 +2,7 @@
 
 mod deep;
 mod open;
+mod outside;
 mod prove;
 mod report;
 mod verify;
