@@ -170,6 +170,21 @@ pub enum JournalError {
         /// What the journal knows instead.
         known: String,
     },
+    /// There is no such order.
+    #[error("expected an order of this station, got {0}")]
+    NoOrder(OrderId),
+    /// The unit must not leave the building for this order.
+    #[error("expected {expected} to ship for order {order}, unit {} is {}", .device_id.0, .state.name())]
+    NotShippable {
+        /// The unit.
+        device_id: DeviceIdText,
+        /// The order.
+        order: OrderId,
+        /// What was expected.
+        expected: &'static str,
+        /// How the unit stands.
+        state: UnitState,
+    },
     /// The order has all its units.
     #[error("order {order} is for {quantity} units, and all of them are finished")]
     OrderFilled {

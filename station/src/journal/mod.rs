@@ -15,6 +15,7 @@ mod error;
 mod export;
 mod idempotency;
 mod key_rules;
+mod leaving_rules;
 mod log_keys;
 mod model;
 mod open;

@@ -2,6 +2,7 @@
 
 use super::JournalError;
 use super::key_rules::{add_key, retire_key};
+use super::leaving_rules::{revoke, ship};
 use super::model::Operator;
 use super::row::to_json;
 use super::state::{OpenRun, OrderRow, RunEnd, UnitRow};
@@ -20,8 +21,6 @@ pub(super) fn apply(view: &mut View<'_>, change: &Change) -> Result<(), JournalE
         | Change::Stopped
         | Change::OperatorAdded { .. }
         | Change::CloneAlarm { .. }
-        | Change::PinRevoked { .. }
-        | Change::OrderShipped { .. }
         | Change::ConfigurationChanged { .. }
         | Change::ClockStepped { .. }
         | Change::SignInRefused { .. }
@@ -67,6 +66,10 @@ pub(super) fn apply(view: &mut View<'_>, change: &Change) -> Result<(), JournalE
             set_apart(view, *device_id, *run);
             Ok(())
         }
+        Change::PinRevoked { device_id, .. } => revoke(view, *device_id),
+        Change::OrderShipped {
+            order, device_ids, ..
+        } => ship(view, *order, device_ids),
         Change::UnitReleased { device_id, .. } => release(view, *device_id),
         Change::UnitScrapped { device_id, .. } => scrap(view, *device_id),
     }
@@ -345,7 +348,7 @@ fn unit_is_to_blame(code: FailureCode) -> bool {
 }
 
 /// Moves a unit from one of its order's counts to another.
-fn count(
+pub(super) fn count(
     view: &mut View<'_>,
     order: OrderId,
     before: Option<RunResult>,

@@ -95,6 +95,10 @@ pub(super) struct Layer {
     pub(super) operators: HashMap<String, Operator>,
     /// By verifier key, the retired ones too.
     pub(super) log_keys: BTreeMap<String, LogKey>,
+    /// Units that leave for an order in this batch, each with the index of the leaf that says so.
+    pub(super) shipped: BTreeMap<(DeviceIdText, OrderId), u64>,
+    /// Runs whose pin is revoked in this batch: their order no longer counts what they ended with.
+    pub(super) revoked_runs: HashSet<RunId>,
 }
 
 /// What a batch has changed and must store.
@@ -117,6 +121,8 @@ pub(super) struct Facts {
     pub(super) ended_runs: HashSet<RunId>,
     /// Under which result a unit is counted in an order that is not its last one.
     pub(super) counted: HashMap<(OrderId, DeviceIdText), RunResult>,
+    /// Units that left before, of those that are about to.
+    pub(super) shipped: HashSet<(DeviceIdText, OrderId)>,
 }
 
 impl Layer {
@@ -134,6 +140,8 @@ impl Layer {
         self.units.extend(draft.units);
         self.operators.extend(draft.operators);
         self.log_keys.extend(draft.log_keys);
+        self.shipped.extend(draft.shipped);
+        self.revoked_runs.extend(draft.revoked_runs);
     }
 
     /// The keys that sign the checkpoint of a batch, the oldest first: those in force, and those that the batch adds or retires. So the
@@ -155,6 +163,8 @@ impl Layer {
 
     /// Forgets what is finished, and that the rest was new.
     pub(super) fn settle(&mut self, dirty: &Dirty) {
+        self.shipped.clear();
+        self.revoked_runs.clear();
         for id in &dirty.orders {
             if let Some(row) = self.orders.get_mut(id) {
                 row.whole = false;

@@ -32,6 +32,8 @@ INSERT INTO entry (leaf_index, run_id, leaf, salt, body)
     FROM json_each(?);
 INSERT INTO unit_event (leaf_index, kind, device_id, run_id)
     SELECT value ->> 0, value ->> 1, unhex(value ->> 2), unhex(value ->> 3) FROM json_each(?);
+INSERT INTO shipment (id, leaf_index)
+    SELECT unhex(value ->> 0), value ->> 1 FROM json_each(?);
 INSERT INTO product (id, name, retired, record)
     SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3 FROM json_each(?) WHERE true
     ON CONFLICT (id) DO UPDATE SET retired = excluded.retired, record = excluded.record;
@@ -52,6 +54,7 @@ INSERT INTO run (id, order_id, slot, serial, operator, started_at_ms, device_id,
     FROM json_each(?) WHERE true
     ON CONFLICT (id) DO UPDATE SET device_id = excluded.device_id, reached = excluded.reached, result = excluded.result,
         failure = excluded.failure, ended_at_ms = excluded.ended_at_ms;
+UPDATE run SET revoked = 1 WHERE id IN (SELECT unhex(value) FROM json_each(?));
 UPDATE unit SET state = row.value ->> 1, counted = row.value ->> 2, consecutive_failures = row.value ->> 3,
         changed_at_ms = row.value ->> 4
     FROM json_each(?) AS row WHERE unit.device_id = unhex(row.value ->> 0);
@@ -166,12 +169,14 @@ pub(super) async fn write(
         .bind(entries.bodies)
         .bind(rows(&entries.cuts)?)
         .bind(rows(&entries.events)?)
+        .bind(shipments(state)?)
         .bind(products(state, dirty)?)
         .bind(rows(&order_rows)?)
         .bind(rows(&counts.collect::<Vec<_>>())?)
         .bind(operators(state, dirty)?)
         .bind(log_keys(state, dirty)?)
         .bind(runs(state, dirty)?)
+        .bind(rows(&state.revoked_runs.iter().collect::<Vec<_>>())?)
         .bind(rows(
             &states.into_iter().map(unit_state).collect::<Vec<_>>(),
         )?)
@@ -187,6 +192,14 @@ pub(super) async fn write(
 /// Rows as a JSON array of arrays.
 fn rows<T: Serialize>(rows: &[T]) -> Result<String, JournalError> {
     to_json("rows", &rows)
+}
+
+fn shipments(state: &Layer) -> Result<String, JournalError> {
+    let shipped = state.shipped.iter().map(|((device_id, order), leaf)| {
+        let id = [device_id.0.as_bytes().as_slice(), order.as_bytes()].concat();
+        (hex::encode(id), leaf)
+    });
+    rows(&shipped.collect::<Vec<_>>())
 }
 
 fn products(state: &Layer, dirty: &Dirty) -> Result<String, JournalError> {

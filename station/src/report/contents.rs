@@ -248,15 +248,19 @@ impl<'t, 'r> LotUnit<'t, 'r> {
                 self.state = UnitState::Failed;
             }
             Change::UnitScrapped { .. } => self.state = UnitState::Scrapped,
-            Change::PinRevoked { fingerprint, .. } if self.key == Some(*fingerprint) => {
-                self.pin = PinWord::Revoked;
+            Change::PinRevoked { fingerprint, .. } => {
+                if self.key == Some(*fingerprint) {
+                    self.pin = PinWord::Revoked;
+                }
+                if self.state.is_finished() {
+                    self.state = UnitState::Failed;
+                }
             }
             // What a step was about to do says whose an unfinished run is.
             Change::StepIntended { .. }
             | Change::CloneAlarm { .. }
             | Change::UnitQuarantined { .. }
-            | Change::UnitReleased { .. }
-            | Change::PinRevoked { .. } => {}
+            | Change::UnitReleased { .. } => {}
             other => return Err(out_of_place(one, other)),
         }
         self.leaf_last = one.index;

@@ -1,5 +1,6 @@
 //! A station on which nobody has been.
 
+use keyline_station::audit::{Checkpoint, CheckpointSigner, FileSigner};
 use keyline_station::reconcile::{Code, KnownCheckpoint, Scope};
 
 use crate::story::told;
@@ -145,14 +146,15 @@ async fn a_trusted_witness_s_word_for_a_checkpoint_by_an_unknown_key_speaks_agai
     let notes = crate::forged::notes(&station).await;
     let (text, _) = notes.last().unwrap().1.split_once("\n\n").unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("other.pem");
-    keyline_station::audit::FileSigner::generate(&path).unwrap();
-    let other = keyline_station::audit::FileSigner::open(&path).unwrap();
-    let line = other.sign(crate::story::ORIGIN, &format!("{text}\n"));
+    let other = FileSigner::generate(&directory.path().join("other.pem")).unwrap();
+    let other = CheckpointSigner::File(other);
+    let key = other.verifier_key(crate::story::ORIGIN).unwrap();
+    let checkpoint = Checkpoint::parse(&format!("{text}\n")).unwrap();
+    let note = checkpoint.sign(&key, &other).await.unwrap().to_string();
     let mut asked = Asked::everything(&station);
     asked.known = vec![KnownCheckpoint {
         source: "witness w1".to_owned(),
-        note: format!("{text}\n\n{line}\n"),
+        note,
         cosigned: true,
     }];
     let found = asked.verify(&station).await;
