@@ -43,7 +43,7 @@ fn verify(path: &Path, policy: &TrustPolicy) -> Result<VerdictView, CommandError
         proof_file(path, &text, policy)?
     } else if text.trim_start().starts_with('{') {
         dossier_file(path, &text, policy)
-    } else if text.starts_with(report::PAGE_BEGIN) {
+    } else if report::is_page(&text) {
         report_file(path, &text, policy)
     } else {
         return Err(CommandError::Usage {
