@@ -95,6 +95,9 @@ pub enum JournalError {
         /// How many came.
         got: usize,
     },
+    /// No checkpoint of this log has the cosignatures that the configuration asks for.
+    #[error("expected a checkpoint of this log that its witnesses have cosigned before a run begins, there is none yet")]
+    NeverWitnessed,
     /// Something that must be given is empty, or must not be zero.
     #[error("expected {expected}, got {got}")]
     BadValue {
@@ -216,6 +219,7 @@ impl JournalError {
                 | Self::Damaged { .. }
                 | Self::Audit(_)
                 | Self::AheadOfWitnesses { .. }
+                | Self::NeverWitnessed
                 | Self::Disputed { .. }
                 | Self::SigningUnavailable { .. }
         )
@@ -226,7 +230,7 @@ impl JournalError {
     pub fn next(&self) -> &'static str {
         match self {
             Self::SigningUnavailable { source } => source.next(),
-            Self::AheadOfWitnesses { .. } => {
+            Self::AheadOfWitnesses { .. } | Self::NeverWitnessed => {
                 "Bring the witnesses back in reach (`keyline doctor` names those that do not answer), then run again."
             }
             Self::Disputed { .. } => {

@@ -8,6 +8,7 @@
 //! The rules that every change is held against are in `rules`; they work on what the writer holds in memory, so that a request that
 //! is refused never reaches the database.
 
+mod ahead;
 mod clock;
 mod compare;
 mod conducted;
@@ -290,7 +291,8 @@ impl Journal {
         .await
     }
 
-    /// A witness knows a log of this name that this one does not continue: nothing more is signed until the home is opened again.
+    /// A witness knows a log of this name that this one does not continue: nothing more is signed by this process. That no later one
+    /// signs is the home's to keep.
     ///
     /// # Errors
     /// [`JournalError::Stopped`].
