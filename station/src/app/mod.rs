@@ -303,7 +303,8 @@ async fn begin_cosigning(
         JournalReader::clone(journal),
     );
     let config = &home.config().audit;
-    Cosigner::begin(journal, log, config, home.station(), registry).await
+    let station = home.station();
+    Cosigner::begin(home.path(), journal, log, config, station, registry).await
 }
 
 /// On a thread of its own: the compiler can't prove that a migration may move between threads while it runs.

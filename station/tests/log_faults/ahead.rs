@@ -139,3 +139,18 @@ fn a_unit_whose_pin_was_revoked_stays_in_the_building() {
     }
     assert_deep(&home.station, "one of two was shipped");
 }
+
+/// How far a line may go on without its witnesses is counted from what they have seen: nobody has seen anything of this one.
+#[test]
+fn a_line_whose_log_no_witness_has_seen_begins_no_run() {
+    let mut home = Witnessed::new(station_over(&["sim", "sim"], 1_000), AHEAD_LEAVES_MAX);
+    home.stop_witness();
+    let refused = provision(&home, "1").refused(5, "ahead-of-witnesses");
+    let message = refused.error_message();
+    assert!(message.contains("there is none yet"), "{message}");
+    assert!(ended(&refused.lines).is_empty(), "{:?}", refused.lines);
+    home.bring_witness_back();
+    provision(&home, "1").good();
+    home.stop_witness();
+    provision(&home, "1").good();
+}
