@@ -240,17 +240,23 @@ pub fn read_config(path: &Path) -> Result<Config, HomeError> {
 /// # Errors
 /// [`HomeError`] where it can't be written, or would be refused when it is read.
 pub fn write_config(home: &Path, config: &Config) -> Result<(), HomeError> {
-    let path = home.join(CONFIG_FILE);
-    let text = toml::to_string(config)
-        .map_err(|error| ConfigError::Syntax {
-            message: error.to_string(),
-        })
-        .and_then(|text| Config::parse(&text).map(|_| text))
+    let text = config_text(home, config)?;
+    write_private(&home.join(CONFIG_FILE), text.as_bytes())
+}
+
+/// A configuration as this software writes it: every value, in a fixed order, no comments.
+///
+/// # Errors
+/// [`HomeError::Config`] where it would be refused when it is read.
+pub fn config_text(home: &Path, config: &Config) -> Result<String, HomeError> {
+    let text = toml::to_string(config).map_err(|error| ConfigError::Syntax {
+        message: error.to_string(),
+    });
+    text.and_then(|text| Config::parse(&text).map(|_| text))
         .map_err(|source| HomeError::Config {
-            path: path.clone(),
+            path: home.join(CONFIG_FILE),
             source,
-        })?;
-    write_private(&path, text.as_bytes())
+        })
 }
 
 /// Closes a home for good: another station has taken its place.
