@@ -26,14 +26,22 @@ pub(crate) struct Context<'c, 'd> {
     pub(crate) continued: &'c [Continued<'d>],
 }
 
-/// What the log says became of the unit's last run.
+/// What the log says became of the unit: how its last run ended, and what was decided about it later.
 pub(super) fn result(told: &[Told<'_>]) -> String {
-    let last = told.iter().rev().find_map(|one| match &one.change {
-        Change::RunEnded { result, .. } => Some(result.name().to_owned()),
-        Change::RunStarted { .. } => Some("not ended".to_owned()),
-        _ => None,
-    });
-    last.unwrap_or_else(|| "never on the bench".to_owned())
+    let mut result = "never on the bench";
+    for one in told {
+        let set_apart = ["quarantined", "scrapped"].contains(&result);
+        result = match &one.change {
+            Change::UnitScrapped { .. } => "scrapped",
+            Change::UnitQuarantined { .. } if result != "scrapped" => "quarantined",
+            Change::UnitReleased { .. } if result == "quarantined" => "released",
+            Change::RunEnded { result, .. } if !set_apart => result.name(),
+            Change::RunStarted { .. } if !set_apart => "not ended",
+            Change::PinRevoked { .. } if ["passed", "weak", "held"].contains(&result) => "revoked",
+            _ => result,
+        };
+    }
+    result.to_owned()
 }
 
 /// Checks every run, what befell the unit outside of them, and what the registry said.

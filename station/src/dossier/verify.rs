@@ -13,7 +13,8 @@ use crate::record::DeviceIdText;
 pub struct Verdict {
     /// The unit.
     pub device_id: DeviceIdText,
-    /// What the log says became of its last run: `passed`, `weak`, `held`, `failed`, or that it has not ended.
+    /// What the log says became of it: `passed`, `weak`, `held` or `failed` by its last run, or that this has not ended; `quarantined`,
+    /// `released`, `scrapped` or `revoked` by what was decided later.
     pub result: String,
     /// The checks, in their order.
     pub findings: Vec<Finding>,
