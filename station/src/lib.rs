@@ -25,6 +25,7 @@ pub mod operator;
 pub mod reconcile;
 pub mod record;
 pub mod registry;
+mod regular_file;
 pub mod report;
 pub mod seal;
 pub mod secret;
