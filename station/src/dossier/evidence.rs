@@ -1,11 +1,14 @@
 //! What the steps of a unit's runs left behind, held against each other: key, claim, proof, product, order, pin.
 
+use std::collections::HashMap;
+
 use keyline_protocol::identity::fingerprint;
 use keyline_protocol::transcript::{ClaimTranscript, ProofTranscript};
 use sha2::{Digest as _, Sha256};
 
 use super::finding::{Finding, Outcome, broken, holds, note};
 use super::log::{Continued, Told};
+use super::standing::{History, Standing};
 use super::{Dossier, registry};
 use crate::record::{
     AgentDigestSource, Change, DeviceIdText, Evidence, Order, Product, RunId, RunResult,
@@ -21,9 +24,37 @@ pub(crate) struct Context<'c, 'd> {
     /// What the log says of it, in the order of the log.
     pub(crate) unit: &'c [&'c Told<'d>],
     /// Where the product and the order stand.
-    pub(crate) plan: &'c [&'c Told<'d>],
-    /// The earlier checkpoints of the log.
-    pub(crate) continued: &'c [Continued<'d>],
+    pub(crate) plan: &'c Plan<'c>,
+    /// The earlier checkpoints of the log, sorted by their digests.
+    pub(crate) continued: &'c [Continued],
+}
+
+/// The products and orders of a log's entries, by id.
+pub(crate) struct Plan<'c> {
+    products: HashMap<&'c [u8], &'c Product>,
+    orders: HashMap<&'c [u8], &'c Order>,
+}
+
+impl<'c> Plan<'c> {
+    /// Finds them; of two with one id the first one counts.
+    pub(crate) fn of<'d: 'c>(entries: impl Iterator<Item = &'c Told<'d>>) -> Self {
+        let (mut products, mut orders) = (HashMap::new(), HashMap::new());
+        for one in entries {
+            match &one.change {
+                Change::ProductAdded { product, .. } => {
+                    let id = product.id.as_bytes().as_slice();
+                    products.entry(id).or_insert(product);
+                }
+                Change::OrderAdded { order, .. } => {
+                    orders
+                        .entry(order.id.as_bytes().as_slice())
+                        .or_insert(order);
+                }
+                _ => {}
+            }
+        }
+        Self { products, orders }
+    }
 }
 
 /// What the log says became of the unit: how its last run ended, and what was decided about it later.
@@ -48,7 +79,7 @@ pub(super) fn result(told: &[Told<'_>]) -> String {
 pub(super) fn check(
     dossier: &Dossier,
     told: &[Told<'_>],
-    continued: &[Continued<'_>],
+    continued: &[Continued],
     findings: &mut Vec<Finding>,
 ) {
     let stranger = |one: &&Told<'_>| {
@@ -61,10 +92,11 @@ pub(super) fn check(
         findings.push(broken("unit", words));
     }
     let all: Vec<_> = told.iter().collect();
+    let plan = Plan::of(told.iter());
     let context = Context {
         device_id: dossier.device_id,
         unit: &all,
-        plan: &all,
+        plan: &plan,
         continued,
     };
     check_runs(context, findings);
@@ -76,16 +108,23 @@ pub(super) fn check(
 
 /// Checks every run of a unit.
 pub(crate) fn check_runs(context: Context<'_, '_>, findings: &mut Vec<Finding>) {
-    let mut runs: Vec<RunId> = Vec::new();
-    for run in context.unit.iter().filter_map(|one| one.leaf.run) {
-        if !runs.contains(&run) {
-            runs.push(run);
+    let mut order: Vec<RunId> = Vec::new();
+    let mut runs: HashMap<RunId, Vec<&Told<'_>>> = HashMap::new();
+    for one in context.unit {
+        let Some(run) = one.leaf.run else { continue };
+        let told = runs.entry(run).or_default();
+        if told.is_empty() {
+            order.push(run);
         }
+        told.push(one);
     }
-    for run in runs {
+    let history = History::of(steps(context.unit));
+    for run in order {
         let mut case = Case {
             context,
             run,
+            told: runs.get(&run).map_or(&[], Vec::as_slice),
+            history: &history,
             findings,
         };
         case.check();
@@ -118,19 +157,16 @@ fn outside_of_runs(one: &Told<'_>, findings: &mut Vec<Finding>) {
 struct Case<'c, 'd> {
     context: Context<'c, 'd>,
     run: RunId,
+    /// What the log says of the run.
+    told: &'c [&'c Told<'d>],
+    history: &'c History,
     findings: &'c mut Vec<Finding>,
 }
 
 impl<'c> Case<'c, '_> {
-    fn evidence(&self) -> impl Iterator<Item = (u64, &'c Evidence)> + use<'c> {
-        let run = self.run;
-        steps(self.context.unit)
-            .filter_map(move |(of, index, evidence)| (of == run).then_some((index, evidence)))
-    }
-
     fn check(&mut self) {
         let mut agent = None;
-        for (index, evidence) in self.evidence() {
+        for (index, evidence) in steps(self.told) {
             match evidence {
                 Evidence::Identified {
                     agent_digest,
@@ -229,11 +265,9 @@ impl<'c> Case<'c, '_> {
             self.findings.push(broken("freshness", words));
             return;
         }
-        let bound = self
-            .context
-            .continued
-            .iter()
-            .find(|earlier| earlier.digest == *digest);
+        let continued = self.context.continued;
+        let at = continued.binary_search_by_key(digest, |earlier| earlier.digest);
+        let bound = at.ok().and_then(|at| continued.get(at));
         self.findings.push(match bound {
             Some(earlier) if earlier.checkpoint.size <= index => holds(
                 "freshness",
@@ -272,18 +306,9 @@ impl<'c> Case<'c, '_> {
         transcript: &ProofTranscript<'_>,
         agent: Option<([u8; 32], AgentDigestSource)>,
     ) {
-        let product = self.context.plan.iter().find_map(|one| match &one.change {
-            Change::ProductAdded { product, .. } if product.id.as_bytes() == transcript.product => {
-                Some(product)
-            }
-            _ => None,
-        });
-        let order = self.context.plan.iter().find_map(|one| match &one.change {
-            Change::OrderAdded { order, .. } if order.id.as_bytes() == transcript.order => {
-                Some(order)
-            }
-            _ => None,
-        });
+        let plan = self.context.plan;
+        let product = plan.products.get(&transcript.product[..]);
+        let order = plan.orders.get(&transcript.order[..]);
         let (Some(product), Some(order)) = (product, order) else {
             let words = format!("leaf {index}: the product or the order is not in this file");
             self.findings.push(broken("product", words));
@@ -314,7 +339,7 @@ impl<'c> Case<'c, '_> {
 
     /// How the run ended, and that a pass has what a pass needs.
     fn ended(&mut self) {
-        let end = self.context.unit.iter().find_map(|one| match &one.change {
+        let end = self.told.iter().find_map(|one| match &one.change {
             Change::RunEnded { run, result, .. } if *run == self.run => Some((one, *result)),
             _ => None,
         });
@@ -330,7 +355,7 @@ impl<'c> Case<'c, '_> {
             self.run,
             result.name()
         );
-        let own = Standing::of(self.evidence());
+        let own = Standing::of(steps(self.told));
         self.findings.push(match result {
             RunResult::Failed | RunResult::Held => note("result", words),
             RunResult::Passed | RunResult::Weak if own.proven.is_some() => {
@@ -338,9 +363,7 @@ impl<'c> Case<'c, '_> {
             }
             // A locked unit can't be asked again: it is known by its serial, and passes by what an earlier run has shown of it.
             RunResult::Passed | RunResult::Weak => {
-                let before = steps(self.context.unit).filter(|(_, index, _)| *index < one.index);
-                let earlier = Standing::of(before.map(|(_, index, evidence)| (index, evidence)));
-                match earlier.passes(result, words) {
+                match self.history.before(one.index).passes(result, words) {
                     Finding {
                         outcome: Outcome::Holds,
                         check,
@@ -358,72 +381,12 @@ impl<'c> Case<'c, '_> {
     }
 }
 
-/// Every step that left evidence: its run, the index of its leaf, and the evidence.
-fn steps<'c>(
-    unit: &'c [&'c Told<'_>],
-) -> impl Iterator<Item = (RunId, u64, &'c Evidence)> + use<'c> {
-    unit.iter().filter_map(|one| match &one.change {
-        Change::StepDone { run, evidence, .. } => Some((*run, one.index, &**evidence)),
+/// Every step that left evidence: the index of its leaf, and the evidence.
+fn steps<'c>(told: &'c [&'c Told<'_>]) -> impl Iterator<Item = (u64, &'c Evidence)> {
+    told.iter().filter_map(|one| match &one.change {
+        Change::StepDone { evidence, .. } => Some((one.index, &**evidence)),
         _ => None,
     })
-}
-
-/// What a pass stands on: the latest proof and the latest pin.
-#[derive(Default)]
-struct Standing {
-    /// The proven key, and whether the proof is a MAC.
-    proven: Option<([u8; 32], bool)>,
-    /// The pinned key.
-    pinned: Option<[u8; 32]>,
-}
-
-impl Standing {
-    fn of<'e>(evidence: impl Iterator<Item = (u64, &'e Evidence)>) -> Self {
-        let mut standing = Self::default();
-        for (_, evidence) in evidence {
-            match evidence {
-                Evidence::Pinned { fingerprint, .. } => standing.pinned = Some(*fingerprint),
-                Evidence::Proven {
-                    transcript, weak, ..
-                } => {
-                    let proof = parse_proof_transcript(transcript);
-                    standing.proven = proof.map(|proof| (fingerprint(proof.public_key), *weak));
-                }
-                _ => {}
-            }
-        }
-        standing
-    }
-
-    /// Whether a run may have ended like this.
-    fn passes(&self, result: RunResult, words: String) -> Finding {
-        let Some((proven, weak)) = self.proven else {
-            return broken("result", format!("{words} without a proof"));
-        };
-        match self.pinned {
-            Some(pinned) if pinned == proven && weak == (result == RunResult::Weak) => {
-                holds("result", words)
-            }
-            Some(pinned) if pinned == proven => broken(
-                "result",
-                format!(
-                    "{words}, but the proof is {}",
-                    if weak { "weak: a MAC" } else { "signed" }
-                ),
-            ),
-            Some(pinned) => broken(
-                "result",
-                format!(
-                    "{words}, but the pinned key {} is not the one that was proven",
-                    hex::encode(pinned)
-                ),
-            ),
-            None => broken(
-                "result",
-                format!("{words}, but key {} was not pinned", hex::encode(proven)),
-            ),
-        }
-    }
 }
 
 fn signed(

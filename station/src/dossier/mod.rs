@@ -12,6 +12,7 @@ pub(crate) mod finding;
 pub(crate) mod log;
 pub(crate) mod make;
 mod registry;
+mod standing;
 mod verify;
 
 use base64::Engine as _;

@@ -68,7 +68,9 @@ fn registry_proof(dossier: &Dossier, proof: &Proof) -> Finding {
     match signature::verify(algorithm, public_key, &digest, &proof.authenticator) {
         Ok(()) => note(
             "registry",
-            format!("a proof of key {key} verifies; that it accepted it is what the file says, nobody signed that"),
+            format!(
+                "a proof of key {key} verifies; that it accepted it is what the file says, nobody signed that"
+            ),
         ),
         Err(error) => broken("registry", format!("the proof of key {key}: {error}")),
     }

@@ -48,7 +48,7 @@ fn under_checkpoint<'d>(
     dossier: &'d Dossier,
     policy: &TrustPolicy,
     findings: &mut Vec<Finding>,
-) -> Option<(Vec<Told<'d>>, Vec<Continued<'d>>)> {
+) -> Option<(Vec<Told<'d>>, Vec<Continued>)> {
     let head = match read_head(&dossier.checkpoint) {
         Ok(head) => head,
         Err(words) => {

@@ -235,7 +235,8 @@ fn count_rows(path: &Path) -> io::Result<u64> {
             Ok(rows)
         }
         Some(Format::Parquet) => {
-            let reader = SerializedFileReader::new(regular_file::open(path)?).map_err(io::Error::other)?;
+            let reader =
+                SerializedFileReader::new(regular_file::open(path)?).map_err(io::Error::other)?;
             let rows = reader.metadata().file_metadata().num_rows();
             u64::try_from(rows).map_err(io::Error::other)
         }

@@ -127,6 +127,9 @@ mod tests {
         assert!(ahead.witnessed(12, 12));
         assert_eq!(ahead.elapsed_ms(&now), 0);
         ahead.grew(12, now);
-        assert!(!ahead.witnessed(11, 13), "when leaf 11 was made is not known");
+        assert!(
+            !ahead.witnessed(11, 13),
+            "when leaf 11 was made is not known"
+        );
     }
 }

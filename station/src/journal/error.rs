@@ -96,7 +96,9 @@ pub enum JournalError {
         got: usize,
     },
     /// No checkpoint of this log has the cosignatures that the configuration asks for.
-    #[error("expected a checkpoint of this log that its witnesses have cosigned before a run begins, there is none yet")]
+    #[error(
+        "expected a checkpoint of this log that its witnesses have cosigned before a run begins, there is none yet"
+    )]
     NeverWitnessed,
     /// Something that must be given is empty, or must not be zero.
     #[error("expected {expected}, got {got}")]

@@ -19,7 +19,9 @@ pub(super) fn revoke(view: &mut View<'_>, device_id: DeviceIdText) -> Result<(),
     }
     row.unit.state = UnitState::Failed;
     if let Some(order) = row.unit.order
-        && row.counted.is_some_and(|before| before != RunResult::Failed)
+        && row
+            .counted
+            .is_some_and(|before| before != RunResult::Failed)
     {
         count(view, order, row.counted, RunResult::Failed)?;
         row.counted = Some(RunResult::Failed);

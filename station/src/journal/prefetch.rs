@@ -1,7 +1,7 @@
 //! What a batch must know before its changes can be judged: the units, serials and runs that they name and that are not in memory.
 
-use std::collections::{HashMap, HashSet};
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow as _, Row as _, SqliteConnection};

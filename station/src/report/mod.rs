@@ -37,14 +37,10 @@ pub const FORMAT_FIRST: &str = "keyline-report/v1";
 pub const PAGE_BEGIN: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<!-- keyline-report/v2 -->\n";
 
 /// How a page of the format before begins.
-const PAGE_BEGIN_FIRST: &str =
-    "<!DOCTYPE html>\n<html lang=\"en\">\n<!-- keyline-report/v1 -->\n";
+const PAGE_BEGIN_FIRST: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<!-- keyline-report/v1 -->\n";
 
 /// The formats that are read, each with the begin of its pages.
-const FORMATS: [(&str, &str); 2] = [
-    (FORMAT, PAGE_BEGIN),
-    (FORMAT_FIRST, PAGE_BEGIN_FIRST),
-];
+const FORMATS: [(&str, &str); 2] = [(FORMAT, PAGE_BEGIN), (FORMAT_FIRST, PAGE_BEGIN_FIRST)];
 
 /// Whether a text begins as a page of a format that is read.
 #[must_use]

@@ -102,12 +102,11 @@ impl WitnessStoreError {
     #[must_use]
     pub const fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Key(AuditError::Format { .. }) | Self::LogKey(_)
+            Self::Key(AuditError::Format { .. })
+            | Self::LogKey(_)
             | Self::UnknownLog { .. }
             | Self::LastKey { .. }
-            | Self::TooMany { .. } => {
-                ExitCode::Usage
-            }
+            | Self::TooMany { .. } => ExitCode::Usage,
             Self::Damaged { .. } | Self::DamagedCheckpoint { .. } => ExitCode::AuditRefused,
             Self::Missing { .. }
             | Self::Exists { .. }
@@ -156,9 +155,7 @@ impl WitnessStoreError {
             Self::LogKey(_) => {
                 "Give the log's verifier key NAME+KEYID+KEY, as the station prints it."
             }
-            Self::UnknownLog { .. } => {
-                "Look at what there is: `keyline witness show --store DIR`."
-            }
+            Self::UnknownLog { .. } => "Look at what there is: `keyline witness show --store DIR`.",
             Self::LastKey { .. } => {
                 "Trust the log's new key first (`keyline witness trust`); to cosign nothing more of it, stop the witness."
             }

@@ -35,7 +35,12 @@ pub enum Suspicion {
 }
 
 impl Suspicion {
-    const ALL: [Self; 4] = [Self::Fork, Self::Inconsistent, Self::Smaller, Self::OtherKey];
+    const ALL: [Self; 4] = [
+        Self::Fork,
+        Self::Inconsistent,
+        Self::Smaller,
+        Self::OtherKey,
+    ];
 
     /// Its name in files and logs.
     #[must_use]

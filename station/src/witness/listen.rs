@@ -49,12 +49,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: &Stop) {
             Ok((stream, address, permit)) => match peers.admit(address) {
                 Some(place) => {
                     let held = (permit, place);
-                    connections.spawn(serve_connection(
-                        stream,
-                        router.clone(),
-                        stop.clone(),
-                        held,
-                    ));
+                    connections.spawn(serve_connection(stream, router.clone(), stop.clone(), held));
                 }
                 None => tracing::debug!(%address, "one connection more than an address may have"),
             },

@@ -244,9 +244,7 @@ impl WitnessStore {
             return Ok(false);
         };
         if log.keys.len() == 1 {
-            return Err(WitnessStoreError::LastKey {
-                origin: log.origin,
-            });
+            return Err(WitnessStoreError::LastKey { origin: log.origin });
         }
         let key = log.keys.remove(at);
         log.distrusted.push(key);

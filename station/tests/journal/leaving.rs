@@ -94,7 +94,10 @@ async fn a_pin_is_not_revoked_while_a_run_is_on_its_unit() {
     let begun = vec![started, done(run_id, device(1), Step::Identified)];
     journal.commit(begun).await.unwrap();
     let busy = journal.commit(vec![revoke(1)]).await;
-    assert!(matches!(busy, Err(JournalError::UnitBusy { .. })), "{busy:?}");
+    assert!(
+        matches!(busy, Err(JournalError::UnitBusy { .. })),
+        "{busy:?}"
+    );
     let ended = end(run_id, Some(device(1)), RunResult::Passed);
     journal.commit(vec![ended]).await.unwrap();
     journal.commit(vec![revoke(1)]).await.unwrap();
@@ -112,7 +115,9 @@ async fn a_reworked_unit_that_returns_to_its_first_order_is_counted_there_once()
     journal.commit(vec![add_order(second)]).await.unwrap();
     run(&journal, first, 1, RunResult::Passed).await.unwrap();
     journal.commit(rework(1)).await.unwrap();
-    run(&journal, second_id, 1, RunResult::Passed).await.unwrap();
+    run(&journal, second_id, 1, RunResult::Passed)
+        .await
+        .unwrap();
     run(&journal, first, 2, RunResult::Passed).await.unwrap();
     let again = run(&journal, first, 1, RunResult::Passed).await;
     assert!(
@@ -138,11 +143,21 @@ async fn a_unit_leaves_once_for_the_order_that_it_passed_in() {
     run(&journal, first, 4, RunResult::Weak).await.unwrap();
 
     let unknown = journal.commit(vec![ship(first, &[9])]).await;
-    assert!(matches!(unknown, Err(JournalError::NoUnit(_))), "{unknown:?}");
+    assert!(
+        matches!(unknown, Err(JournalError::NoUnit(_))),
+        "{unknown:?}"
+    );
     let nowhere = journal.commit(vec![ship(OrderId::generate(), &[1])]).await;
-    assert!(matches!(nowhere, Err(JournalError::NoOrder(_))), "{nowhere:?}");
+    assert!(
+        matches!(nowhere, Err(JournalError::NoOrder(_))),
+        "{nowhere:?}"
+    );
     for (order, units, words) in [
-        (second_id, &[1][..], "a unit that was last built for this order"),
+        (
+            second_id,
+            &[1][..],
+            "a unit that was last built for this order",
+        ),
         (first, &[2], "expected a unit that has passed"),
         (first, &[1, 3], "is held"),
         (first, &[1, 1], "a unit that has not left before"),
@@ -157,7 +172,9 @@ async fn a_unit_leaves_once_for_the_order_that_it_passed_in() {
     }
     // What was reworked for another order leaves for that one.
     journal.commit(rework(1)).await.unwrap();
-    run(&journal, second_id, 1, RunResult::Passed).await.unwrap();
+    run(&journal, second_id, 1, RunResult::Passed)
+        .await
+        .unwrap();
     journal.commit(vec![ship(second_id, &[1])]).await.unwrap();
     check(&journal).await;
 }

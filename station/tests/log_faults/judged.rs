@@ -90,7 +90,12 @@ fn an_old_copy_whose_configuration_names_no_witness_is_found_by_those_of_the_pol
     home.stop_witness();
     let unasked = deep(&home, &[]);
     assert_holds(&unasked, false);
-    found(&unasked, "quorum", "fail", "heard nothing of witness.example/w1");
+    found(
+        &unasked,
+        "quorum",
+        "fail",
+        "heard nothing of witness.example/w1",
+    );
     found(&unasked, "outside", "warn", "no witness was heard");
 }
 

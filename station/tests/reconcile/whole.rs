@@ -158,6 +158,9 @@ async fn a_trusted_witness_s_word_for_a_checkpoint_by_an_unknown_key_speaks_agai
         cosigned: true,
     }];
     let found = asked.verify(&station).await;
-    let unknown = found.expect(Code::WitnessedUnknownKey, "by a key of this log, found none");
+    let unknown = found.expect(
+        Code::WitnessedUnknownKey,
+        "by a key of this log, found none",
+    );
     assert_eq!(unknown.place, "witness w1");
 }

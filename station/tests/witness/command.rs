@@ -64,7 +64,8 @@ fn trust_is_shown_and_needs_no_station_home() {
 fn signed_by(log: &Log, keys: &[&LogKey], size: u64) -> String {
     let mut notes = keys.iter().map(|key| key.sign(&log.checkpoint(size)));
     let mut note = notes.next().unwrap();
-    note.signatures.extend(notes.flat_map(|other| other.signatures));
+    note.signatures
+        .extend(notes.flat_map(|other| other.signatures));
     note.to_string()
 }
 
@@ -76,10 +77,15 @@ fn a_retired_key_moves_nothing_as_soon_as_the_witness_has_seen_the_roll_over() {
     let witness = store.serve();
     let moved = |from, to, keys: &[&LogKey]| {
         let note = signed_by(&log, keys, to);
-        witness.post(&body(from, &log.proof(from, to), &note)).status
+        witness
+            .post(&body(from, &log.proof(from, to), &note))
+            .status
     };
     assert_eq!(moved(0, 5, &[old]), 200);
-    let unseen = witness.refused(&body(5, &log.proof(5, 6), &signed_by(&log, &[&new], 6)), 403);
+    let unseen = witness.refused(
+        &body(5, &log.proof(5, 6), &signed_by(&log, &[&new], 6)),
+        403,
+    );
     assert!(unseen.contains("witness distrust"), "{unseen}");
     assert_eq!(moved(5, 10, &[old, &new]), 200);
     assert_eq!(moved(10, 12, &[old]), 200, "both are in force");
@@ -89,7 +95,9 @@ fn a_retired_key_moves_nothing_as_soon_as_the_witness_has_seen_the_roll_over() {
     assert_eq!(moved(20, 25, &[old]), 403);
     let evidence = store.evidence();
     assert!(
-        evidence.iter().all(|path| path.display().to_string().contains("other_key")),
+        evidence
+            .iter()
+            .all(|path| path.display().to_string().contains("other_key")),
         "{evidence:?}"
     );
     assert_eq!(evidence.len(), 2);
@@ -118,7 +126,11 @@ fn a_distrusted_key_counts_no_more_and_what_it_signed_stays() {
     let keys = serde_json::json!([new.key.to_string()]);
     assert_eq!(shown.witness()["logs"][0]["keys"], keys);
     assert_eq!(shown.witness()["logs"][0]["size"], 5);
-    assert_eq!(store.run("distrust", &[&old.key.to_string()]).code, 0, "again");
+    assert_eq!(
+        store.run("distrust", &[&old.key.to_string()]).code,
+        0,
+        "again"
+    );
     let witness = store.serve();
     assert_eq!(witness.latest(&log), Some(log.checkpoint(5)));
     witness.refused(&step(&log, 5, 9), 403);

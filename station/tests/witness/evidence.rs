@@ -104,7 +104,11 @@ fn what_anybody_can_provoke_is_bounded_and_leaves_room_for_proofs() {
     assert_eq!(store.evidence().len(), 202);
     let last = || {
         let mut paths = store.evidence().into_iter();
-        let path = paths.find(|path| path.display().to_string().ends_with("inconsistent-last-note.toml"));
+        let path = paths.find(|path| {
+            path.display()
+                .to_string()
+                .ends_with("inconsistent-last-note.toml")
+        });
         read(&path.unwrap())["refused"].as_str().unwrap().to_owned()
     };
     assert_eq!(Checkpoint::verify(&last(), &log.key.key).unwrap().size, 300);

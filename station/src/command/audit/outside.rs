@@ -74,7 +74,9 @@ impl Outside {
             }
         }
         if self.answered.is_empty() {
-            self.left_out("no witness was heard: an old copy of this home would look like this one");
+            self.left_out(
+                "no witness was heard: an old copy of this home would look like this one",
+            );
         }
         if let Some(policy) = policy
             && !policy.is_quorum(|key| self.answered.contains(key))
