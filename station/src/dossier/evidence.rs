@@ -163,7 +163,7 @@ struct Case<'c, 'd> {
     findings: &'c mut Vec<Finding>,
 }
 
-impl<'c> Case<'c, '_> {
+impl Case<'_, '_> {
     fn check(&mut self) {
         let mut agent = None;
         for (index, evidence) in steps(self.told) {

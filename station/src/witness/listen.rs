@@ -46,13 +46,15 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: &Stop) {
     let mut connections = JoinSet::new();
     while let Some(next) = accept(&listener, &permits, stop).await {
         match next {
-            Ok((stream, address, permit)) => match peers.admit(address) {
-                Some(place) => {
+            Ok((stream, address, permit)) => {
+                if let Some(place) = peers.admit(address) {
                     let held = (permit, place);
-                    connections.spawn(serve_connection(stream, router.clone(), stop.clone(), held));
+                    let served = serve_connection(stream, router.clone(), stop.clone(), held);
+                    connections.spawn(served);
+                } else {
+                    tracing::debug!(%address, "one connection more than an address may have");
                 }
-                None => tracing::debug!(%address, "one connection more than an address may have"),
-            },
+            }
             Err(error) => {
                 tracing::warn!(%error, "a connection can't be accepted");
                 sleep(ACCEPT_PAUSE).await;
@@ -168,14 +170,15 @@ impl Drop for Place {
 
 /// Under which address a connection is counted: of IPv6 the network, all of which is one customer's.
 fn counted(address: IpAddr) -> Option<IpAddr> {
-    match address.to_canonical() {
-        own if own.is_loopback() => None,
-        IpAddr::V6(address) => {
-            let network = address.to_bits() & !u128::from(u64::MAX);
-            Some(Ipv6Addr::from_bits(network).into())
-        }
-        address => Some(address),
+    let address = address.to_canonical();
+    if address.is_loopback() {
+        return None;
     }
+    if let IpAddr::V6(address) = address {
+        let network = address.to_bits() & !u128::from(u64::MAX);
+        return Some(Ipv6Addr::from_bits(network).into());
+    }
+    Some(address)
 }
 
 #[cfg(test)]
