@@ -42,7 +42,7 @@ async fn counts(journal: &Journal, order: OrderId) -> OrderCounts {
 /// The words with which a shipment is refused.
 async fn refused(journal: &Journal, order: OrderId, units: &[u32]) -> String {
     let refused = journal.commit(vec![ship(order, units)]).await;
-    let error = refused.expect_err("it must not leave");
+    let error = refused.unwrap_err();
     assert!(error.is_refusal(), "{error}");
     error.to_string()
 }
