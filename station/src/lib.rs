@@ -28,6 +28,7 @@ pub mod outbox;
 pub mod reconcile;
 pub mod record;
 pub mod registry;
+mod regular_file;
 pub mod report;
 pub mod seal;
 pub mod secret;

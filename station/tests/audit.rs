@@ -4,7 +4,8 @@
 
 use keyline_station::audit::{
     AuditError, Checkpoint, CheckpointSigner, FileSigner, Frontier, Hash, SignedNote, VerifierKey,
-    consistency_proof, inclusion_proof, leaf_hash, node_hash, verify_consistency, verify_inclusion,
+    consistency_length, consistency_proof, inclusion_proof, leaf_hash, node_hash,
+    verify_consistency, verify_inclusion,
 };
 use signed_note::{Note, StandardVerifier, VerifierList};
 use tlog_tiles::{
@@ -88,6 +89,11 @@ fn roots_and_proofs_are_those_of_a_foreign_implementation() {
             assert_eq!(proof, proof_bytes, "{old} to {size}");
             let old_root = tree_hash(old, &reader).unwrap();
             verify_consistency(old, &old_root.0, size, &root, &proof).unwrap();
+            assert_eq!(
+                consistency_length(old, size),
+                proof.len(),
+                "{old} to {size}"
+            );
             check_tree(&theirs, size, foreign_root, old, old_root).unwrap();
         }
     }

@@ -87,6 +87,7 @@ impl AppError {
     #[must_use]
     pub const fn exit_code(&self) -> ExitCode {
         match self {
+            Self::Home(HomeError::Disputed { .. }) => ExitCode::AuditRefused,
             Self::Home(_)
             | Self::Space { .. }
             | Self::Registry(_)
@@ -105,7 +106,7 @@ impl AppError {
     pub const fn leaves_questions(&self) -> bool {
         matches!(
             self,
-            Self::Home(HomeError::Replaced { .. })
+            Self::Home(HomeError::Replaced { .. } | HomeError::Disputed { .. })
                 | Self::Cosign(CosignError::Journal(JournalError::Disputed { .. }))
         )
     }
@@ -126,7 +127,8 @@ impl AppError {
             Self::AuditKey { .. } => "audit-key",
             Self::Journal(error) if error.is_refusal() => "refused",
             Self::Journal(JournalError::SigningUnavailable { .. }) => "signing-unavailable",
-            Self::Journal(JournalError::Disputed { .. })
+            Self::Home(HomeError::Disputed { .. })
+            | Self::Journal(JournalError::Disputed { .. })
             | Self::Cosign(CosignError::Journal(JournalError::Disputed { .. })) => "log-disputed",
             Self::Journal(_) => "journal",
             Self::Cosign(_) => "cosign",

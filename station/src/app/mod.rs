@@ -326,7 +326,8 @@ async fn begin_cosigning(
         JournalReader::clone(journal),
     );
     let config = &home.config().audit;
-    Cosigner::begin(journal, log, config, home.station(), registry).await
+    let station = home.station();
+    Cosigner::begin(home.path(), journal, log, config, station, registry).await
 }
 
 /// A home is made with its journal: a new one in its place would be another log under the same name.

@@ -41,6 +41,8 @@ pub async fn replace(
     let old_config = read_config(old_home)?;
     Home::check_not_replaced(old_home)?;
     let _owned = HomeLock::take(old_home)?;
+    // Another replacement may have ended in between.
+    Home::check_not_replaced(old_home)?;
     if options.name == old_config.station.name {
         return Err(JournalError::BadValue {
             expected: "a name for the new station that is not the old one's: it is the new log's",

@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::AppError;
-use crate::home::{CONFIG_FILE, Home, HomeError};
+use crate::home::{Home, config_text};
 use crate::journal::{Journal, JournalReader};
 use crate::record::Change;
 
@@ -16,9 +16,8 @@ pub(super) async fn record(
     journal: &Journal,
     interrupted: usize,
 ) -> Result<(), AppError> {
-    let path = home.path().join(CONFIG_FILE);
-    let text = std::fs::read_to_string(&path)
-        .map_err(|source| HomeError::from_io(path, "read", source))?;
+    // What the software made of the file, not the file: comments say what they like, and a hash of them could be guessed from.
+    let text = config_text(home.path(), home.config())?;
     let configuration = hex::encode(Sha256::digest(&text));
     let mut changes = Vec::new();
     if last_configuration(journal).await?.as_ref() != Some(&configuration) {

@@ -25,7 +25,8 @@ pub use leaf::{LEAF_VERSION, Leaf, commitment};
 pub use note::{NoteSignature, SignedNote, VerifierKey};
 pub use policy::{PolicyWitness, TrustPolicy, Trusted};
 pub use proof::{
-    consistency_proof, inclusion_proof, tree_root, verify_consistency, verify_inclusion,
+    consistency_length, consistency_proof, inclusion_proof, tree_root, verify_consistency,
+    verify_inclusion,
 };
 pub use shared_proof::{shared_proof, verify_shared};
 pub use signer::{

@@ -162,6 +162,25 @@ pub fn verify_inclusion(
     }
 }
 
+/// How many hashes the consistency proof from `old` to `new` leaves has; 0 where there is none to give.
+#[must_use]
+pub fn consistency_length(old: u64, new: u64) -> usize {
+    if old == 0 || old >= new {
+        return 0;
+    }
+    let shift = (old - 1).trailing_ones();
+    let (mut node, mut last) = ((old - 1) >> shift, (new - 1) >> shift);
+    let mut length = usize::from(!old.is_power_of_two());
+    while last > 0 {
+        if node & 1 == 1 || node < last {
+            length += 1;
+        }
+        node >>= 1;
+        last >>= 1;
+    }
+    length
+}
+
 /// Checks that the tree of `old` leaves with `old_root` is a prefix of that of `new` leaves with `new_root`.
 ///
 /// # Errors

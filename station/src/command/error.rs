@@ -320,9 +320,9 @@ impl CommandError {
             Self::Line(LineError::Journal(JournalError::SigningUnavailable { .. })) => {
                 "signing-unavailable"
             }
-            Self::Line(LineError::Journal(JournalError::AheadOfWitnesses { .. })) => {
-                "ahead-of-witnesses"
-            }
+            Self::Line(LineError::Journal(
+                JournalError::AheadOfWitnesses { .. } | JournalError::NeverWitnessed,
+            )) => "ahead-of-witnesses",
             Self::Line(LineError::Journal(JournalError::Disputed { .. })) => "log-disputed",
             Self::Line(LineError::Journal(_)) => "journal",
             Self::Line(LineError::Registry(_)) => "registry",

@@ -242,6 +242,7 @@ fn witness(command: WitnessCommand) -> WitnessRequest {
     match command {
         WitnessCommand::Init { store, name } => WitnessRequest::Init { store, name },
         WitnessCommand::Trust { store, key } => WitnessRequest::Trust { store, key },
+        WitnessCommand::Distrust { store, key } => WitnessRequest::Distrust { store, key },
         WitnessCommand::Show { store } => WitnessRequest::Show { store },
         WitnessCommand::Serve { store, listen } => WitnessRequest::Serve { store, listen },
     }

@@ -28,6 +28,13 @@ pub(super) enum WitnessRequest {
         /// The key.
         key: String,
     },
+    /// Trust a log's key no more.
+    Distrust {
+        /// Where.
+        store: PathBuf,
+        /// The key.
+        key: String,
+    },
     /// Show it.
     Show {
         /// Where.
@@ -71,6 +78,10 @@ pub(super) async fn run(
             trust(&store, &key, sink)?;
             show(&store, sink)?;
         }
+        WitnessRequest::Distrust { store, key } => {
+            distrust(&store, &key, sink)?;
+            show(&store, sink)?;
+        }
         WitnessRequest::Show { store } => show(&store, sink)?,
         WitnessRequest::Serve { store, listen } => serve(&store, listen, sink, stop).await?,
     }
@@ -87,6 +98,20 @@ fn trust(path: &Path, key: &str, sink: &dyn EventSink) -> Result<(), CommandErro
             format!("The log {origin} is trusted with this key.")
         } else {
             format!("The log {origin} was trusted with this key already.")
+        },
+    });
+    Ok(())
+}
+
+fn distrust(path: &Path, key: &str, sink: &dyn EventSink) -> Result<(), CommandError> {
+    let key = VerifierKey::parse(key).map_err(WitnessStoreError::LogKey)?;
+    let was_trusted = WitnessStore::open(path)?.distrust(&key)?;
+    let origin = key.name();
+    sink.emit(Event::Notice {
+        message: if was_trusted {
+            format!("The log {origin} is trusted with this key no more. What was cosigned under it stays.")
+        } else {
+            format!("The log {origin} was not trusted with this key.")
         },
     });
     Ok(())

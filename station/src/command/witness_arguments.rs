@@ -34,6 +34,20 @@ running meanwhile.",
         #[arg(value_name = "VKEY")]
         key: String,
     },
+    /// Trust a log's key no more: it was retired, or somebody has stolen it
+    #[command(
+        long_about = "Part of every roll-over: a retired key still signs for whoever has it. What was cosigned under the key stays; another \
+key of the log must be trusted. The witness must not be running meanwhile.",
+        after_help = "EXAMPLE\n    keyline witness distrust --store /var/lib/keyline-witness station-1+0a1b2c3d+AX…"
+    )]
+    Distrust {
+        /// The witness's directory
+        #[arg(long, value_name = "DIR")]
+        store: PathBuf,
+        /// The log's verifier key, NAME+KEYID+KEY
+        #[arg(value_name = "VKEY")]
+        key: String,
+    },
     /// Show a witness's key, its logs and how large it saw them; it may be running
     #[command(
         after_help = "EXAMPLE\n    keyline witness show --store /var/lib/keyline-witness --json"

@@ -11,6 +11,7 @@
 mod ask;
 mod without;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -20,7 +21,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::audit::{AuditError, Checkpoint, SignedNote, TrustPolicy, VerifierKey, WitnessKey};
-use crate::home::AuditConfig;
+use crate::home::{AuditConfig, mark_disputed};
 use crate::journal::{AheadBounds, Journal, JournalError, StoredCosignature};
 use crate::record::StationId;
 use crate::registry::Registry;
@@ -102,6 +103,8 @@ pub struct Cosigner {
 
 /// What the rounds work with.
 struct Rounds {
+    /// Where a dispute is kept.
+    home: PathBuf,
     journal: Journal,
     log: LogReader,
     config: AuditConfig,
@@ -115,11 +118,12 @@ struct Rounds {
 }
 
 impl Cosigner {
-    /// Makes the first round, within three seconds, before anything is written. `registry` is asked too, where there is one.
+    /// Makes the first round, within three seconds, before anything is written. What somebody disputes is kept in `home`. `registry` is asked too, where there is one.
     ///
     /// # Errors
     /// [`CosignError`]; [`JournalError::Disputed`] where somebody knows another log under this name.
     pub async fn begin(
+        home: &Path,
         journal: &Journal,
         log: LogReader,
         config: &AuditConfig,
@@ -132,6 +136,7 @@ impl Cosigner {
             .map(|witness| WitnessClient::new(witness).map(Asked::new))
             .collect::<Result<_, _>>()?;
         let rounds = Arc::new(Rounds {
+            home: home.to_owned(),
             journal: journal.clone(),
             log,
             config: config.clone(),
@@ -349,6 +354,9 @@ impl Rounds {
         round.witnessed = self.counts() && self.policy()?.check(&cosigned).is_ok();
         round.note = cosigned;
         let witnessed_size = round.witnessed.then_some(checkpoint.size);
+        if let Some(cause) = round.disputes.first() {
+            self.dispute(cause).await?;
+        }
         if !cosignatures.is_empty() {
             self.journal
                 .keep_cosignatures(cosignatures, witnessed_size)
@@ -360,14 +368,20 @@ impl Rounds {
         for words in &round.silent {
             tracing::warn!(cosign.silent = %words, "no cosignature");
         }
-        if let Some(cause) = round.disputes.first() {
-            tracing::error!(cosign.dispute = %cause, "the log is disputed");
-            self.journal.dispute(cause).await?;
-        }
         if round.silent.is_empty() {
             *done = Some(note);
         }
         Ok(round)
+    }
+
+    /// Nothing more is signed, before anything else is done: not by this process, and not by one that meets silence in its place.
+    async fn dispute(&self, cause: &str) -> Result<(), CosignError> {
+        tracing::error!(cosign.dispute = %cause, "the log is disputed");
+        if let Err(error) = mark_disputed(&self.home, cause) {
+            let error = crate::error_text::chain(&error);
+            tracing::error!(%error, "that the log is disputed can't be kept in the home");
+        }
+        Ok(self.journal.dispute(cause).await?)
     }
 
     /// Enters the checkpoint in the registry, which refuses one that takes something back.

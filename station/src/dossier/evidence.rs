@@ -1,11 +1,14 @@
 //! What the steps of a unit's runs left behind, held against each other: key, claim, proof, product, order, pin.
 
+use std::collections::HashMap;
+
 use keyline_protocol::identity::fingerprint;
 use keyline_protocol::transcript::{ClaimTranscript, ProofTranscript};
 use sha2::{Digest as _, Sha256};
 
 use super::finding::{Finding, Outcome, broken, holds, note};
 use super::log::{Continued, Told};
+use super::standing::{History, Standing};
 use super::{Dossier, registry};
 use crate::record::{
     AgentDigestSource, Change, DeviceIdText, Evidence, Order, Product, RunId, RunResult,
@@ -21,54 +24,44 @@ pub(crate) struct Context<'c, 'd> {
     /// What the log says of it, in the order of the log.
     pub(crate) unit: &'c [&'c Told<'d>],
     /// Where the product and the order stand.
-    pub(crate) plan: &'c [&'c Told<'d>],
-    /// The earlier checkpoints of the log.
-    pub(crate) continued: &'c [Continued<'d>],
+    pub(crate) plan: &'c Plan<'c>,
+    /// The earlier checkpoints of the log, sorted by their digests.
+    pub(crate) continued: &'c [Continued],
 }
 
-/// What the log says became of the unit's last run.
-pub(super) fn result(device_id: DeviceIdText, told: &[Told<'_>]) -> String {
-    let last = told.iter().rev().find_map(|one| match &one.change {
-        Change::RunEnded { result, .. } => Some(result.name().to_owned()),
-        Change::RunStarted { .. } => Some("not ended".to_owned()),
-        Change::HeldReleased { weak, .. } => {
-            let result = if *weak {
-                RunResult::Weak
-            } else {
-                RunResult::Passed
-            };
-            Some(result.name().to_owned())
+/// The products and orders of a log's entries, by id.
+pub(crate) struct Plan<'c> {
+    products: HashMap<&'c [u8], &'c Product>,
+    orders: HashMap<&'c [u8], &'c Order>,
+}
+
+impl<'c> Plan<'c> {
+    /// Finds them; of two with one id the first one counts.
+    pub(crate) fn of<'d: 'c>(entries: impl Iterator<Item = &'c Told<'d>>) -> Self {
+        let (mut products, mut orders) = (HashMap::new(), HashMap::new());
+        for one in entries {
+            match &one.change {
+                Change::ProductAdded { product, .. } => {
+                    let id = product.id.as_bytes().as_slice();
+                    products.entry(id).or_insert(product);
+                }
+                Change::OrderAdded { order, .. } => {
+                    orders
+                        .entry(order.id.as_bytes().as_slice())
+                        .or_insert(order);
+                }
+                _ => {}
+            }
         }
-        Change::HeldRefused { .. } => Some(RunResult::Failed.name().to_owned()),
-        _ => None,
-    });
-    let mut result = last.unwrap_or_else(|| "never on the bench".to_owned());
-    let ended = told.iter().rposition(|one| {
-        matches!(
-            one.change,
-            Change::RunEnded { .. } | Change::RunStarted { .. }
-        )
-    });
-    for one in told.iter().skip(ended.map_or(0, |ended| ended + 1)) {
-        let became = match &one.change {
-            Change::UnitQuarantined { .. } => "set apart",
-            Change::CloneAlarm { .. } => "a clone alarm",
-            Change::UnitReleased { .. } => "released",
-            Change::UnitScrapped { .. } => "scrapped",
-            Change::PinRevoked { .. } => "its pin revoked",
-            Change::OrderShipped { device_ids, .. } if device_ids.contains(&device_id) => "shipped",
-            _ => continue,
-        };
-        result = format!("{result}, then {became} (leaf {})", one.index);
+        Self { products, orders }
     }
-    result
 }
 
 /// Checks every run, what befell the unit outside of them, and what the registry said.
 pub(super) fn check(
     dossier: &Dossier,
     told: &[Told<'_>],
-    continued: &[Continued<'_>],
+    continued: &[Continued],
     findings: &mut Vec<Finding>,
 ) {
     let stranger = |one: &&Told<'_>| {
@@ -81,10 +74,11 @@ pub(super) fn check(
         findings.push(broken("unit", words));
     }
     let all: Vec<_> = told.iter().collect();
+    let plan = Plan::of(told.iter());
     let context = Context {
         device_id: dossier.device_id,
         unit: &all,
-        plan: &all,
+        plan: &plan,
         continued,
     };
     check_runs(context, findings);
@@ -96,16 +90,23 @@ pub(super) fn check(
 
 /// Checks every run of a unit.
 pub(crate) fn check_runs(context: Context<'_, '_>, findings: &mut Vec<Finding>) {
-    let mut runs: Vec<RunId> = Vec::new();
-    for run in context.unit.iter().filter_map(|one| one.leaf.run) {
-        if !runs.contains(&run) {
-            runs.push(run);
+    let mut order: Vec<RunId> = Vec::new();
+    let mut runs: HashMap<RunId, Vec<&Told<'_>>> = HashMap::new();
+    for one in context.unit {
+        let Some(run) = one.leaf.run else { continue };
+        let told = runs.entry(run).or_default();
+        if told.is_empty() {
+            order.push(run);
         }
+        told.push(one);
     }
-    for run in runs {
+    let history = History::of(context.unit);
+    for run in order {
         let mut case = Case {
             context,
             run,
+            told: runs.get(&run).map_or(&[], Vec::as_slice),
+            history: &history,
             findings,
         };
         case.check();
@@ -151,19 +152,16 @@ fn outside_of_runs(device_id: DeviceIdText, one: &Told<'_>, findings: &mut Vec<F
 struct Case<'c, 'd> {
     context: Context<'c, 'd>,
     run: RunId,
+    /// What the log says of the run.
+    told: &'c [&'c Told<'d>],
+    history: &'c History,
     findings: &'c mut Vec<Finding>,
 }
 
-impl<'c> Case<'c, '_> {
-    fn evidence(&self) -> impl Iterator<Item = (u64, &'c Evidence)> + use<'c> {
-        let run = self.run;
-        steps(self.context.unit)
-            .filter_map(move |(of, index, evidence)| (of == run).then_some((index, evidence)))
-    }
-
+impl Case<'_, '_> {
     fn check(&mut self) {
         let mut agent = None;
-        for (index, evidence) in self.evidence() {
+        for (index, evidence) in steps(self.told) {
             match evidence {
                 Evidence::Identified {
                     agent_digest,
@@ -262,11 +260,9 @@ impl<'c> Case<'c, '_> {
             self.findings.push(broken("freshness", words));
             return;
         }
-        let bound = self
-            .context
-            .continued
-            .iter()
-            .find(|earlier| earlier.digest == *digest);
+        let continued = self.context.continued;
+        let at = continued.binary_search_by_key(digest, |earlier| earlier.digest);
+        let bound = at.ok().and_then(|at| continued.get(at));
         self.findings.push(match bound {
             Some(earlier) if earlier.checkpoint.size <= index => holds(
                 "freshness",
@@ -305,18 +301,9 @@ impl<'c> Case<'c, '_> {
         transcript: &ProofTranscript<'_>,
         agent: Option<([u8; 32], AgentDigestSource)>,
     ) {
-        let product = self.context.plan.iter().find_map(|one| match &one.change {
-            Change::ProductAdded { product, .. } if product.id.as_bytes() == transcript.product => {
-                Some(product)
-            }
-            _ => None,
-        });
-        let order = self.context.plan.iter().find_map(|one| match &one.change {
-            Change::OrderAdded { order, .. } if order.id.as_bytes() == transcript.order => {
-                Some(order)
-            }
-            _ => None,
-        });
+        let plan = self.context.plan;
+        let product = plan.products.get(&transcript.product[..]);
+        let order = plan.orders.get(&transcript.order[..]);
         let (Some(product), Some(order)) = (product, order) else {
             let words = format!("leaf {index}: the product or the order is not in this file");
             self.findings.push(broken("product", words));
@@ -347,7 +334,7 @@ impl<'c> Case<'c, '_> {
 
     /// How the run ended, and that a pass has what a pass needs.
     fn ended(&mut self) {
-        let end = self.context.unit.iter().find_map(|one| match &one.change {
+        let end = self.told.iter().find_map(|one| match &one.change {
             Change::RunEnded { run, result, .. } if *run == self.run => Some((one, *result)),
             _ => None,
         });
@@ -363,7 +350,7 @@ impl<'c> Case<'c, '_> {
             self.run,
             result.name()
         );
-        let own = Standing::of(self.evidence());
+        let own = Standing::of(steps(self.told));
         if result == RunResult::Held {
             self.released(own, words);
             return;
@@ -375,15 +362,7 @@ impl<'c> Case<'c, '_> {
             }
             // A locked unit can't be asked again: it is known by its serial, and passes by what an earlier run has shown of it.
             RunResult::Passed | RunResult::Weak => {
-                let before = steps(self.context.unit).filter(|(_, index, _)| *index < one.index);
-                let mut earlier =
-                    Standing::of(before.map(|(_, index, evidence)| (index, evidence)));
-                let released =
-                    releases(self.context.unit).filter(|(_, index, ..)| *index < one.index);
-                earlier.pinned = earlier
-                    .pinned
-                    .or_else(|| released.last().map(|(_, _, key, _)| key));
-                match earlier.passes(result, words) {
+                match self.history.before(one.index).passes(result, words) {
                     Finding {
                         outcome: Outcome::Holds,
                         check,
@@ -402,106 +381,31 @@ impl<'c> Case<'c, '_> {
 
     /// A held run stands on what the registry said later: by the very key that was proven in it.
     fn released(&mut self, mut own: Standing, words: String) {
-        let later = releases(self.context.unit).find(|(run, ..)| *run == self.run);
-        let Some((_, index, key, weak)) = later else {
+        let Some(later) = self.history.released(self.run) else {
             self.findings.push(note("result", words));
             return;
         };
-        own.pinned = Some(key);
-        let result = if weak {
+        own.pinned = Some(later.key);
+        let result = if later.weak {
             RunResult::Weak
         } else {
             RunResult::Passed
         };
         let words = format!(
-            "{words}; leaf {index}: the registry acknowledged it, it is {}",
+            "{words}; leaf {}: the registry acknowledged it, it is {}",
+            later.index,
             result.name()
         );
         self.findings.push(own.passes(result, words));
     }
 }
 
-/// Every held run that the registry acknowledged later: the run, the index of the leaf, the key, and whether the proof was a MAC.
-fn releases<'c>(
-    unit: &'c [&'c Told<'_>],
-) -> impl Iterator<Item = (RunId, u64, [u8; 32], bool)> + use<'c> {
-    unit.iter().filter_map(|one| match &one.change {
-        Change::HeldReleased {
-            run,
-            fingerprint,
-            weak,
-            ..
-        } => Some((*run, one.index, *fingerprint, *weak)),
+/// Every step that left evidence: the index of its leaf, and the evidence.
+fn steps<'c>(told: &'c [&'c Told<'_>]) -> impl Iterator<Item = (u64, &'c Evidence)> {
+    told.iter().filter_map(|one| match &one.change {
+        Change::StepDone { evidence, .. } => Some((one.index, &**evidence)),
         _ => None,
     })
-}
-
-/// Every step that left evidence: its run, the index of its leaf, and the evidence.
-fn steps<'c>(
-    unit: &'c [&'c Told<'_>],
-) -> impl Iterator<Item = (RunId, u64, &'c Evidence)> + use<'c> {
-    unit.iter().filter_map(|one| match &one.change {
-        Change::StepDone { run, evidence, .. } => Some((*run, one.index, &**evidence)),
-        _ => None,
-    })
-}
-
-/// What a pass stands on: the latest proof and the latest pin.
-#[derive(Default)]
-struct Standing {
-    /// The proven key, and whether the proof is a MAC.
-    proven: Option<([u8; 32], bool)>,
-    /// The pinned key.
-    pinned: Option<[u8; 32]>,
-}
-
-impl Standing {
-    fn of<'e>(evidence: impl Iterator<Item = (u64, &'e Evidence)>) -> Self {
-        let mut standing = Self::default();
-        for (_, evidence) in evidence {
-            match evidence {
-                Evidence::Pinned { fingerprint, .. } => standing.pinned = Some(*fingerprint),
-                Evidence::Proven {
-                    transcript, weak, ..
-                } => {
-                    let proof = parse_proof_transcript(transcript);
-                    standing.proven = proof.map(|proof| (fingerprint(proof.public_key), *weak));
-                }
-                _ => {}
-            }
-        }
-        standing
-    }
-
-    /// Whether a run may have ended like this.
-    fn passes(&self, result: RunResult, words: String) -> Finding {
-        let Some((proven, weak)) = self.proven else {
-            return broken("result", format!("{words} without a proof"));
-        };
-        match self.pinned {
-            Some(pinned) if pinned == proven && weak == (result == RunResult::Weak) => {
-                holds("result", words)
-            }
-            Some(pinned) if pinned == proven => broken(
-                "result",
-                format!(
-                    "{words}, but the proof is {}",
-                    if weak { "weak: a MAC" } else { "signed" }
-                ),
-            ),
-            Some(pinned) => broken(
-                "result",
-                format!(
-                    "{words}, but the pinned key {} is not the one that was proven",
-                    hex::encode(pinned)
-                ),
-            ),
-            None => broken(
-                "result",
-                format!("{words}, but key {} was not pinned", hex::encode(proven)),
-            ),
-        }
-    }
 }
 
 fn signed(

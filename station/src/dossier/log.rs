@@ -11,6 +11,9 @@ use crate::audit::{
 use crate::error_text::chain;
 use crate::record::Change;
 
+/// The most keys that are followed from one to the next: a log changes its key once in years.
+const HAND_OVERS_MAX: usize = 64;
+
 /// An entry that stands in the log, opened.
 pub(crate) struct Told<'d> {
     pub(crate) index: u64,
@@ -19,9 +22,9 @@ pub(crate) struct Told<'d> {
 }
 
 /// An earlier checkpoint that was shown to be continued by the file's.
-pub(crate) struct Continued<'d> {
+pub(crate) struct Continued {
     /// The note's text and signatures.
-    pub(crate) note: &'d str,
+    pub(crate) signed: SignedNote,
     /// SHA-256 of the whole note: what a nonce contains.
     pub(crate) digest: Hash,
     pub(crate) checkpoint: Checkpoint,
@@ -99,37 +102,38 @@ pub(crate) fn open<'d>(
 }
 
 /// A log as far as a file shows it.
-pub(crate) struct Shown<'d> {
-    /// The earlier checkpoints that the file's continues.
-    pub(crate) continued: Vec<Continued<'d>>,
+pub(crate) struct Shown {
+    /// The earlier checkpoints that the file's continues, sorted by their digests.
+    pub(crate) continued: Vec<Continued>,
     /// The keys of the log that can be trusted.
     pub(crate) keys: Vec<VerifierKey>,
 }
 
 /// Checks the earlier checkpoints, which keys count, and with these the checkpoint `note` itself, whose text is `head`.
-pub(crate) fn check<'d>(
+pub(crate) fn check(
     note: &str,
     head: &Checkpoint,
-    checkpoints: &'d [EarlierCheckpoint],
+    checkpoints: &[EarlierCheckpoint],
     told: &[Told<'_>],
     policy: &TrustPolicy,
     findings: &mut Vec<Finding>,
-) -> Shown<'d> {
-    let continued = earlier(checkpoints, head, findings);
+) -> Shown {
+    let mut continued = earlier(checkpoints, head, findings);
     let keys = trusted_keys(head, policy, told, &continued, findings);
     findings.push(match policy.trusting(&keys).check(note) {
         Ok(trusted) => found("checkpoint", outcome_of(&trusted), words_of(&trusted)),
         Err(error) => broken("checkpoint", chain(&error)),
     });
+    continued.sort_by_key(|one| one.digest);
     Shown { continued, keys }
 }
 
 /// The earlier checkpoints that the head continues.
-fn earlier<'d>(
-    checkpoints: &'d [EarlierCheckpoint],
+fn earlier(
+    checkpoints: &[EarlierCheckpoint],
     head: &Checkpoint,
     findings: &mut Vec<Finding>,
-) -> Vec<Continued<'d>> {
+) -> Vec<Continued> {
     let mut continued = Vec::with_capacity(checkpoints.len());
     for checkpoint in checkpoints {
         match continue_one(checkpoint, head) {
@@ -140,11 +144,9 @@ fn earlier<'d>(
     continued
 }
 
-fn continue_one<'d>(
-    earlier: &'d EarlierCheckpoint,
-    head: &Checkpoint,
-) -> Result<Continued<'d>, String> {
-    let checkpoint = read_head(&earlier.note)?;
+fn continue_one(earlier: &EarlierCheckpoint, head: &Checkpoint) -> Result<Continued, String> {
+    let signed = SignedNote::parse(&earlier.note).map_err(|error| chain(&error))?;
+    let checkpoint = Checkpoint::parse(&signed.text).map_err(|error| chain(&error))?;
     if checkpoint.origin != head.origin {
         return Err(format!(
             "expected a checkpoint of {}, got one of {}",
@@ -155,7 +157,7 @@ fn continue_one<'d>(
     verify_consistency(old, &checkpoint.root, head.size, &head.root, path)
         .map_err(|error| format!("from {old} to {} leaves: {}", head.size, chain(&error)))?;
     Ok(Continued {
-        note: &earlier.note,
+        signed,
         digest: Sha256::digest(&earlier.note).into(),
         checkpoint,
     })
@@ -167,11 +169,13 @@ fn trusted_keys(
     head: &Checkpoint,
     policy: &TrustPolicy,
     told: &[Told<'_>],
-    continued: &[Continued<'_>],
+    continued: &[Continued],
     findings: &mut Vec<Finding>,
 ) -> Vec<VerifierKey> {
     let mut keys = policy.log_keys();
     keys.retain(|key| key.name() == head.origin);
+    let own = keys.len();
+    let mut vouched = vouched_size(continued, &keys);
     for one in told {
         let Change::LogKeyAdded { key, .. } = &one.change else {
             continue;
@@ -186,11 +190,14 @@ fn trusted_keys(
         if added.name() != head.origin || keys.contains(&added) {
             continue;
         }
-        let vouches = |earlier: &&Continued<'_>| {
-            earlier.checkpoint.size > one.index
-                && Checkpoint::verify_any(earlier.note, &keys).is_ok()
-        };
-        if continued.iter().any(|earlier| vouches(&earlier)) {
+        if keys.len() - own == HAND_OVERS_MAX {
+            let words = format!("expected at most {HAND_OVERS_MAX} hand-overs to another key");
+            findings.push(broken("log-keys", about(one.index, &words)));
+            break;
+        }
+        if vouched > one.index {
+            let further = std::slice::from_ref(&added);
+            vouched = vouched_size(continued, further).max(vouched);
             findings.push(holds(
                 "log-keys",
                 format!(
@@ -203,4 +210,16 @@ fn trusted_keys(
         }
     }
     keys
+}
+
+/// How many leaves the largest of these checkpoints covers that one of the keys has signed; 0 for none. Each signature is checked once,
+/// however many keys join: a file from a stranger must not take longer than it is long.
+fn vouched_size(continued: &[Continued], keys: &[VerifierKey]) -> u64 {
+    let signed = continued
+        .iter()
+        .filter(|earlier| Checkpoint::verified_by(&earlier.signed, keys).is_ok());
+    signed
+        .map(|earlier| earlier.checkpoint.size)
+        .max()
+        .unwrap_or(0)
 }

@@ -11,7 +11,9 @@ pub(crate) mod evidence;
 pub(crate) mod finding;
 pub(crate) mod log;
 pub(crate) mod make;
+mod outcome;
 mod registry;
+mod standing;
 mod verify;
 
 use base64::Engine as _;

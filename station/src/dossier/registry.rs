@@ -1,9 +1,10 @@
-//! What the registry said of the unit's keys, held against the log.
+//! What the registry said of the unit's keys, held against the log. Nobody signed that it did: the file says so, and whoever wrote the file
+//! may have left out what the registry said later. So it can break a dossier, and never hold one up.
 
 use keyline_protocol::identity::fingerprint;
 
 use super::Dossier;
-use super::finding::{Finding, broken, holds, note};
+use super::finding::{Finding, broken, note};
 use super::log::Told;
 use crate::record::{Change, Evidence, Proof};
 use crate::signature;
@@ -19,7 +20,8 @@ pub(super) fn check(dossier: &Dossier, told: &[Told<'_>], findings: &mut Vec<Fin
         findings.push(registry_proof(dossier, proof));
     }
     let Some(active) = record.pins.iter().find(|pin| pin.is_active()) else {
-        findings.push(note("registry", "it has no active pin of this unit"));
+        let words = "the file says that it has no active pin of this unit; nobody signed that";
+        findings.push(note("registry", words));
         return;
     };
     let pinned = told.iter().any(|one| match &one.change {
@@ -38,9 +40,9 @@ pub(super) fn check(dossier: &Dossier, told: &[Told<'_>], findings: &mut Vec<Fin
             format!("the pin of key {key} is not one of this unit"),
         )
     } else if pinned {
-        holds(
+        note(
             "registry",
-            format!("it trusts key {key}, as the log says; this is its word"),
+            format!("the file says that it trusts key {key}, of which the log says so too; nobody signed that: ask it (`keyline pin show`)"),
         )
     } else {
         broken(
@@ -61,15 +63,17 @@ fn registry_proof(dossier: &Dossier, proof: &Proof) -> Finding {
     if proof.weak {
         return note(
             "registry",
-            format!("it accepted a weak proof of key {key}: a MAC"),
+            format!("the file says that it accepted a weak proof of key {key}: a MAC"),
         );
     }
     let digest = proof.transcript().digest();
     let (algorithm, public_key) = (proof.algorithm.0, &proof.public_key);
     match signature::verify(algorithm, public_key, &digest, &proof.authenticator) {
-        Ok(()) => holds(
+        Ok(()) => note(
             "registry",
-            format!("the proof of key {key} that it accepted verifies again"),
+            format!(
+                "a proof of key {key} verifies; that it accepted it is what the file says, nobody signed that"
+            ),
         ),
         Err(error) => broken("registry", format!("the proof of key {key}: {error}")),
     }

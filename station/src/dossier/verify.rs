@@ -1,9 +1,9 @@
 //! Checks a dossier offline, and says in words what each part shows.
 
 use super::Dossier;
-use super::evidence;
 use super::finding::{Finding, Outcome, about, broken, holds, note};
 use super::log::{self, Continued, Told, read_head};
+use super::{evidence, outcome};
 use crate::audit::{Checkpoint, TrustPolicy, leaf_hash, verify_inclusion};
 use crate::error_text::chain;
 use crate::record::DeviceIdText;
@@ -13,7 +13,8 @@ use crate::record::DeviceIdText;
 pub struct Verdict {
     /// The unit.
     pub device_id: DeviceIdText,
-    /// What the log says became of its last run: `passed`, `weak`, `held`, `failed`, or that it has not ended.
+    /// What the log says became of it: `passed`, `weak`, `held` or `failed` by its last run, or that this has not ended; `quarantined`,
+    /// `released`, `scrapped` or `revoked` by what was decided later.
     pub result: String,
     /// The checks, in their order.
     pub findings: Vec<Finding>,
@@ -41,7 +42,7 @@ pub fn verify(dossier: &Dossier, policy: &TrustPolicy) -> Verdict {
     ));
     Verdict {
         device_id: dossier.device_id,
-        result: evidence::result(dossier.device_id, &told),
+        result: outcome::result(dossier.device_id, &told),
         findings,
     }
 }
@@ -51,7 +52,7 @@ fn under_checkpoint<'d>(
     dossier: &'d Dossier,
     policy: &TrustPolicy,
     findings: &mut Vec<Finding>,
-) -> Option<(Vec<Told<'d>>, Vec<Continued<'d>>)> {
+) -> Option<(Vec<Told<'d>>, Vec<Continued>)> {
     let head = match read_head(&dossier.checkpoint) {
         Ok(head) => head,
         Err(words) => {

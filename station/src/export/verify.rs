@@ -1,7 +1,7 @@
 //! Checks an export with nothing but its directory and the log's public key.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::hand_over::{self, HAND_OVER_FILE};
 use super::{CHECKPOINT_FILE, Format, MANIFEST_FILE, Manifest, ManifestFile};
 use crate::audit::{AuditError, Checkpoint, SignedNote, VerifierKey};
+use crate::regular_file;
 
 /// The longest note that is read, in bytes (C2SP notes of this software are far smaller).
 const NOTE_LENGTH_MAX: u64 = 65_536;
@@ -131,7 +132,7 @@ fn read_note(
 ) -> Result<(String, String), VerifyError> {
     let path = directory.join(name);
     let mut note = String::new();
-    File::open(&path)
+    regular_file::open(&path)
         .and_then(|file| file.take(NOTE_LENGTH_MAX + 1).read_to_string(&mut note))
         .map_err(|source| VerifyError::Unreadable { path, source })?;
     let wrong = |source| VerifyError::Note { name, source };
@@ -184,7 +185,7 @@ fn check_file(directory: &Path, expected: &ManifestFile) -> Result<(), VerifyErr
         expected: expected_words,
         got,
     };
-    let (digest, bytes) = measure(&path).map_err(unreadable)?;
+    let (digest, bytes) = measure(&path, expected.bytes).map_err(unreadable)?;
     if (digest, bytes) != (expected.digest, expected.bytes) {
         return Err(changed(
             format!(
@@ -205,9 +206,9 @@ fn check_file(directory: &Path, expected: &ManifestFile) -> Result<(), VerifyErr
     Ok(())
 }
 
-/// SHA-256 of a file, and its length in bytes.
-pub(crate) fn measure(path: &Path) -> io::Result<([u8; 32], u64)> {
-    let mut file = File::open(path)?;
+/// Digest and length of a file; of one that is longer than expected no more than one byte of that is read.
+pub(crate) fn measure(path: &Path, expected: u64) -> io::Result<([u8; 32], u64)> {
+    let mut file = regular_file::open(path)?.take(expected.saturating_add(1));
     let mut hash = Sha256::new();
     let mut piece = vec![0; PIECE_LENGTH];
     let mut bytes = 0;
@@ -229,7 +230,7 @@ fn count_rows(path: &Path) -> io::Result<u64> {
         .find(|format| Some(format.name()) == ending);
     match format {
         Some(Format::Csv) => {
-            let mut reader = csv::Reader::from_path(path)?;
+            let mut reader = csv::Reader::from_reader(regular_file::open(path)?);
             let mut record = csv::ByteRecord::new();
             let mut rows = 0;
             while reader.read_byte_record(&mut record)? {
@@ -238,7 +239,7 @@ fn count_rows(path: &Path) -> io::Result<u64> {
             Ok(rows)
         }
         Some(Format::Jsonl) => {
-            let mut reader = BufReader::new(File::open(path)?);
+            let mut reader = BufReader::new(regular_file::open(path)?);
             let mut rows = 0;
             while reader.skip_until(b'\n')? > 0 {
                 rows += 1;
@@ -246,7 +247,8 @@ fn count_rows(path: &Path) -> io::Result<u64> {
             Ok(rows)
         }
         Some(Format::Parquet) => {
-            let reader = SerializedFileReader::new(File::open(path)?).map_err(io::Error::other)?;
+            let reader =
+                SerializedFileReader::new(regular_file::open(path)?).map_err(io::Error::other)?;
             let rows = reader.metadata().file_metadata().num_rows();
             u64::try_from(rows).map_err(io::Error::other)
         }

@@ -160,13 +160,24 @@ fn check_witness_url(url: &str) -> Result<(), ConfigError> {
         .strip_prefix("http://")
         .or_else(|| url.strip_prefix("https://"))
         .unwrap_or_default();
+    let expected =
+        "an http:// or https:// URL without spaces, ? and #, and without a user's name or password";
+    // It stands in policies and in the log. What may hold a password is not repeated.
+    if host
+        .split('/')
+        .next()
+        .is_some_and(|host| host.contains('@'))
+    {
+        let got = "one with a user's name or password";
+        return Err(wrong("audit.witness.url", expected, got));
+    }
+    if host.contains('?') {
+        let got = "one with a query";
+        return Err(wrong("audit.witness.url", expected, got));
+    }
     let plain = |c: char| !(c.is_whitespace() || c.is_control() || c == '?' || c == '#');
     if host.is_empty() || host.starts_with('/') || !host.chars().all(plain) {
-        return Err(wrong(
-            "audit.witness.url",
-            "an http:// or https:// URL without spaces, ? and #",
-            url.escape_debug(),
-        ));
+        return Err(wrong("audit.witness.url", expected, url.escape_debug()));
     }
     Ok(())
 }

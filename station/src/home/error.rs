@@ -41,6 +41,14 @@ pub enum HomeError {
         /// The home of the other station.
         by: PathBuf,
     },
+    /// Somebody outside knows another log under this one's name, or a larger one.
+    #[error("the log of this home is disputed, as {} keeps: {cause}", .path.display())]
+    Disputed {
+        /// The file that keeps it.
+        path: PathBuf,
+        /// Who knows what.
+        cause: String,
+    },
     /// Others may look into it.
     #[error("expected {} to be accessible by its owner only (mode {expected:04o}), got mode {got:04o}", .path.display())]
     Exposed {
@@ -153,6 +161,9 @@ impl HomeError {
             Self::Owned { .. } => "Wait until that process has ended, then run again.",
             Self::Replaced { .. } => {
                 "Use the home that took its place. What this one's log says still verifies: `keyline audit verify`."
+            }
+            Self::Disputed { .. } => {
+                "Keep the home as it is and call whoever answers for the audit log: it was restored from an old copy, or somebody else signs in its name. `keyline station replace` begins a new log. Where the dispute was cleared up as the witness's own error, remove the file."
             }
             Self::Exposed { .. } => {
                 "Take the rights away from the others (`chmod -R go= DIR`), and ask who may have read the keys."

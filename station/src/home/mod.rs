@@ -25,6 +25,7 @@ mod files;
 mod link_selector;
 mod lock;
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::record::StationId;
@@ -52,6 +53,12 @@ pub const SOCKET_FILE: &str = "keyline.sock";
 /// Stands in a home that another station has replaced; holds the path of that one's home.
 const REPLACED_FILE: &str = "replaced";
 
+/// Stands in a home whose log somebody outside disputes; holds what he said.
+const DISPUTED_FILE: &str = "disputed";
+
+/// The longest words of a dispute that are read, in bytes.
+const DISPUTE_LENGTH_MAX: u64 = 4_096;
+
 /// Stands in a home from the first to the last moment of its making.
 const UNFINISHED_FILE: &str = "unfinished";
 
@@ -72,6 +79,9 @@ impl Home {
         files::check_private_directory(&path)?;
         Self::check_not_replaced(&path)?;
         let lock = HomeLock::take(&path)?;
+        // Whoever owned it until now may have closed it for good.
+        Self::check_not_replaced(&path)?;
+        check_not_disputed(&path)?;
         let config = read_config(&path)?;
         let token_file = config.operator.token_file.as_path();
         for file in config.audit.key_files().chain([token_file]) {
@@ -251,17 +261,23 @@ pub fn read_config(path: &Path) -> Result<Config, HomeError> {
 /// # Errors
 /// [`HomeError`] where it can't be written, or would be refused when it is read.
 pub fn write_config(home: &Path, config: &Config) -> Result<(), HomeError> {
-    let path = home.join(CONFIG_FILE);
-    let text = toml::to_string(config)
-        .map_err(|error| ConfigError::Syntax {
-            message: error.to_string(),
-        })
-        .and_then(|text| Config::parse(&text).map(|_| text))
+    let text = config_text(home, config)?;
+    write_private(&home.join(CONFIG_FILE), text.as_bytes())
+}
+
+/// A configuration as this software writes it: every value, in a fixed order, no comments.
+///
+/// # Errors
+/// [`HomeError::Config`] where it would be refused when it is read.
+pub fn config_text(home: &Path, config: &Config) -> Result<String, HomeError> {
+    let text = toml::to_string(config).map_err(|error| ConfigError::Syntax {
+        message: error.to_string(),
+    });
+    text.and_then(|text| Config::parse(&text).map(|_| text))
         .map_err(|source| HomeError::Config {
-            path: path.clone(),
+            path: home.join(CONFIG_FILE),
             source,
-        })?;
-    write_private(&path, text.as_bytes())
+        })
 }
 
 /// Pins another root in the configuration, and leaves the rest of the file as people wrote it: whole and on disk, or not at all.
@@ -300,6 +316,35 @@ pub fn pin_root(home: &Path, digest: &[u8; 32]) -> Result<Config, HomeError> {
 pub fn mark_replaced(home: &Path, by: &Path) -> Result<(), HomeError> {
     let text = format!("{}\n", by.display());
     write_private(&home.join(REPLACED_FILE), text.as_bytes())
+}
+
+/// Closes a home until its log is cleared up: somebody outside has seen another one of its name, or more of it. The words outlast the
+/// process that heard them.
+///
+/// # Errors
+/// [`HomeError`] where that can't be written.
+pub fn mark_disputed(home: &Path, cause: &str) -> Result<(), HomeError> {
+    let path = home.join(DISPUTED_FILE);
+    // The first words stay: what comes after may follow from them.
+    if path.exists() {
+        return Ok(());
+    }
+    write_private(&path, format!("{cause}\n").as_bytes())
+}
+
+fn check_not_disputed(home: &Path) -> Result<(), HomeError> {
+    let path = home.join(DISPUTED_FILE);
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(&path)
+        .and_then(|file| file.take(DISPUTE_LENGTH_MAX).read_to_end(&mut bytes));
+    match read {
+        Ok(_) => Err(HomeError::Disputed {
+            cause: String::from_utf8_lossy(&bytes).trim().to_owned(),
+            path,
+        }),
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(HomeError::from_io(path, "read", source)),
+    }
 }
 
 /// Where a home is looked for when no `--home` is given: `$XDG_STATE_HOME/keyline`, else `/var/lib/keyline`.

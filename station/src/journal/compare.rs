@@ -17,7 +17,7 @@ pub(crate) struct Table {
 }
 
 /// Every table that the changes write. Of operators only id and role are in the log.
-pub(crate) const TABLES: [Table; 9] = [
+pub(crate) const TABLES: [Table; 10] = [
     Table {
         name: "product",
         key: "id",
@@ -51,6 +51,7 @@ pub(crate) const TABLES: [Table; 9] = [
             "result",
             "failure",
             "ended_at_ms",
+            "revoked",
         ],
     },
     Table {
@@ -77,6 +78,11 @@ pub(crate) const TABLES: [Table; 9] = [
         name: "outbox",
         key: "leaf_index",
         columns: &["device_id", "run_id"],
+    },
+    Table {
+        name: "shipment",
+        key: "id",
+        columns: &["leaf_index"],
     },
     Table {
         name: "log_key",

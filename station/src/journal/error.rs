@@ -102,6 +102,11 @@ pub enum JournalError {
         /// How many came.
         got: usize,
     },
+    /// No checkpoint of this log has the cosignatures that the configuration asks for.
+    #[error(
+        "expected a checkpoint of this log that its witnesses have cosigned before a run begins, there is none yet"
+    )]
+    NeverWitnessed,
     /// Something that must be given is empty, or must not be zero.
     #[error("expected {expected}, got {got}")]
     BadValue {
@@ -185,6 +190,21 @@ pub enum JournalError {
         /// The unit.
         device_id: DeviceIdText,
     },
+    /// There is no such order.
+    #[error("expected an order of this station, got {0}")]
+    NoOrder(OrderId),
+    /// The unit must not leave the building for this order.
+    #[error("expected {expected} to ship for order {order}, unit {} is {}", .device_id.0, .state.name())]
+    NotShippable {
+        /// The unit.
+        device_id: DeviceIdText,
+        /// The order.
+        order: OrderId,
+        /// What was expected.
+        expected: &'static str,
+        /// How the unit stands.
+        state: UnitState,
+    },
     /// The order has all its units.
     #[error("order {order} is for {quantity} units, and all of them are finished")]
     OrderFilled {
@@ -217,6 +237,7 @@ impl JournalError {
                 | Self::Damaged { .. }
                 | Self::Audit(_)
                 | Self::AheadOfWitnesses { .. }
+                | Self::NeverWitnessed
                 | Self::Disputed { .. }
                 | Self::SigningUnavailable { .. }
         )
@@ -227,7 +248,7 @@ impl JournalError {
     pub fn next(&self) -> &'static str {
         match self {
             Self::SigningUnavailable { source } => source.next(),
-            Self::AheadOfWitnesses { .. } => {
+            Self::AheadOfWitnesses { .. } | Self::NeverWitnessed => {
                 "Bring the witnesses back in reach (`keyline doctor` names those that do not answer), then run again."
             }
             Self::Disputed { .. } => {

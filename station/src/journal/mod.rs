@@ -8,6 +8,7 @@
 //! The rules that every change is held against are in `rules`; they work on what the writer holds in memory, so that a request that
 //! is refused never reaches the database.
 
+mod ahead;
 mod bundle_rules;
 mod clock;
 mod compare;
@@ -17,6 +18,7 @@ mod export;
 mod held_rules;
 mod idempotency;
 mod key_rules;
+mod leaving_rules;
 mod log_keys;
 mod model;
 mod open;
@@ -291,7 +293,8 @@ impl Journal {
         .await
     }
 
-    /// A witness knows a log of this name that this one does not continue: nothing more is signed until the home is opened again.
+    /// A witness knows a log of this name that this one does not continue: nothing more is signed by this process. That no later one
+    /// signs is the home's to keep.
     ///
     /// # Errors
     /// [`JournalError::Stopped`].

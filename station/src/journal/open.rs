@@ -121,7 +121,7 @@ async fn last_entry(
 }
 
 /// When a leaf was made.
-fn moment(leaf: &[u8]) -> Result<Moment, JournalError> {
+pub(super) fn moment(leaf: &[u8]) -> Result<Moment, JournalError> {
     let leaf = Leaf::decode(leaf)?;
     Ok(Moment {
         wall_ms: leaf.wall_ms,

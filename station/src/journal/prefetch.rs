@@ -1,7 +1,7 @@
 //! What a batch must know before its changes can be judged: the units, serials and runs that they name and that are not in memory.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow as _, Row as _, SqliteConnection};
@@ -39,7 +39,8 @@ pub(super) async fn prefetch<'a>(
         // A change of a run may leave its unit unnamed; the rules need it all the same.
         let run = prepared.change.run().and_then(|run| state.runs.get(&run));
         let bound = run.and_then(|run| run.device_id);
-        for device_id in prepared.change.device_id().into_iter().chain(bound) {
+        let named = prepared.change.device_id().into_iter().chain(bound);
+        for device_id in named.chain(shipped_by(&prepared.change).map(|(device_id, _)| device_id)) {
             if let Entry::Vacant(unknown) = state.units.entry(device_id) {
                 unknown.insert(None);
                 missing.push(device_id);
@@ -63,6 +64,7 @@ pub(super) async fn prefetch<'a>(
         let runs: Vec<_> = started.keys().collect();
         load(connection, state, &mut facts, (&missing, &runs, &serials)).await?;
     }
+    load_shipped(connection, &mut facts, changes.clone()).await?;
     for prepared in changes {
         let (Some(run), Some(device_id)) = (prepared.change.run(), prepared.change.device_id())
         else {
@@ -74,6 +76,47 @@ pub(super) async fn prefetch<'a>(
         }
     }
     Ok(facts)
+}
+
+/// The units that a change says have left, each with the order.
+fn shipped_by(change: &Change) -> impl Iterator<Item = (DeviceIdText, OrderId)> + '_ {
+    let of = match change {
+        Change::OrderShipped {
+            order, device_ids, ..
+        } => Some((*order, device_ids)),
+        _ => None,
+    };
+    of.into_iter()
+        .flat_map(|(order, device_ids)| device_ids.iter().map(move |id| (*id, order)))
+}
+
+/// Which of the units that are about to leave did so before.
+async fn load_shipped<'a>(
+    connection: &mut SqliteConnection,
+    facts: &mut Facts,
+    changes: impl Iterator<Item = &'a Prepared>,
+) -> Result<(), JournalError> {
+    let id = |(device_id, order): &(DeviceIdText, OrderId)| {
+        [device_id.0.as_bytes().as_slice(), order.as_bytes()].concat()
+    };
+    let leave: Vec<_> = changes.flat_map(|one| shipped_by(&one.change)).collect();
+    if leave.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = leave.iter().map(|one| hex::encode(id(one))).collect();
+    let known: Vec<Vec<u8>> = sqlx::query_scalar(
+        "SELECT id FROM shipment WHERE id IN (SELECT unhex(value) FROM json_each(?1))",
+    )
+    .bind(row::to_json("shipments", &ids)?)
+    .fetch_all(connection)
+    .await
+    .map_err(database("reading what was shipped"))?;
+    let known: HashSet<_> = known.into_iter().collect();
+    facts.shipped = leave
+        .into_iter()
+        .filter(|one| known.contains(&id(one)))
+        .collect();
+    Ok(())
 }
 
 fn names_of(
@@ -203,7 +246,7 @@ async fn load_count(
         return Ok(());
     }
     let result: Option<String> = sqlx::query_scalar(
-        "SELECT result FROM run WHERE device_id = ?1 AND order_id = ?2 AND result IS NOT NULL ORDER BY ended_at_ms DESC, id DESC LIMIT 1",
+        "SELECT CASE WHEN revoked THEN 'failed' ELSE result END FROM run WHERE device_id = ?1 AND order_id = ?2 AND result IS NOT NULL ORDER BY ended_at_ms DESC, id DESC LIMIT 1",
     )
     .bind(&device_id.0.as_bytes()[..])
     .bind(&order.as_bytes()[..])

@@ -4,6 +4,7 @@ use super::JournalError;
 use super::bundle_rules::{AcceptedLeaf, accept};
 use super::held_rules::{hold, refuse_held, release_held};
 use super::key_rules::{add_key, retire_key};
+use super::leaving_rules::{revoke, ship};
 use super::model::Operator;
 use super::row::to_json;
 use super::state::{OpenRun, OrderRow, RunEnd, UnitRow};
@@ -22,8 +23,6 @@ pub(super) fn apply(view: &mut View<'_>, change: &Change) -> Result<(), JournalE
         | Change::Stopped
         | Change::OperatorAdded { .. }
         | Change::CloneAlarm { .. }
-        | Change::PinRevoked { .. }
-        | Change::OrderShipped { .. }
         | Change::ConfigurationChanged { .. }
         | Change::ClockStepped { .. }
         | Change::SignInRefused { .. }
@@ -102,6 +101,10 @@ pub(super) fn apply(view: &mut View<'_>, change: &Change) -> Result<(), JournalE
             device_id,
             failure,
         } => refuse_held(view, *run, *device_id, failure),
+        Change::PinRevoked { device_id, .. } => revoke(view, *device_id),
+        Change::OrderShipped {
+            order, device_ids, ..
+        } => ship(view, *order, device_ids),
         Change::UnitReleased { device_id, .. } => release(view, *device_id),
         Change::UnitScrapped { device_id, .. } => scrap(view, *device_id),
     }

@@ -117,6 +117,10 @@ pub(super) struct Layer {
     pub(super) bundles: HashMap<(String, String), u64>,
     /// What a batch does to the outbox and to the runs that were in it; nothing of it stays in memory.
     pub(super) outbox: OutboxChanges,
+    /// Units that leave for an order in this batch, each with the index of the leaf that says so.
+    pub(super) shipped: BTreeMap<(DeviceIdText, OrderId), u64>,
+    /// Runs whose pin is revoked in this batch: their order no longer counts what they ended with.
+    pub(super) revoked_runs: HashSet<RunId>,
 }
 
 /// What a batch does to the outbox.
@@ -148,6 +152,8 @@ pub(super) struct Facts {
     pub(super) ended_runs: HashSet<RunId>,
     /// Under which result a unit is counted in an order that is not its last one.
     pub(super) counted: HashMap<(OrderId, DeviceIdText), RunResult>,
+    /// Units that left before, of those that are about to.
+    pub(super) shipped: HashSet<(DeviceIdText, OrderId)>,
 }
 
 impl Layer {
@@ -169,6 +175,8 @@ impl Layer {
         self.outbox.entered.extend(draft.outbox.entered);
         self.outbox.left.extend(draft.outbox.left);
         self.outbox.settled.extend(draft.outbox.settled);
+        self.shipped.extend(draft.shipped);
+        self.revoked_runs.extend(draft.revoked_runs);
     }
 
     /// The keys that sign the checkpoint of a batch, the oldest first: those in force, and those that the batch adds or retires. So the
@@ -191,6 +199,8 @@ impl Layer {
     /// Forgets what is finished, and that the rest was new.
     pub(super) fn settle(&mut self, dirty: &Dirty) {
         self.outbox = OutboxChanges::default();
+        self.shipped.clear();
+        self.revoked_runs.clear();
         for id in &dirty.orders {
             if let Some(row) = self.orders.get_mut(id) {
                 row.whole = false;

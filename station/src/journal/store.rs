@@ -34,6 +34,8 @@ INSERT INTO unit_event (leaf_index, kind, device_id, run_id)
     SELECT value ->> 0, value ->> 1, unhex(value ->> 2), unhex(value ->> 3) FROM json_each(?);
 INSERT INTO authority_bundle (leaf_index, kind, subject, version, digest, note)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, unhex(value ->> 4), value ->> 5 FROM json_each(?);
+INSERT INTO shipment (id, leaf_index)
+    SELECT unhex(value ->> 0), value ->> 1 FROM json_each(?);
 INSERT INTO product (id, name, retired, record)
     SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3 FROM json_each(?) WHERE true
     ON CONFLICT (id) DO UPDATE SET retired = excluded.retired, record = excluded.record;
@@ -59,6 +61,7 @@ UPDATE run SET result = settled.value ->> 1, failure = settled.value ->> 2
 INSERT INTO outbox (leaf_index, device_id, run_id)
     SELECT value ->> 0, unhex(value ->> 1), unhex(value ->> 2) FROM json_each(?);
 DELETE FROM outbox WHERE leaf_index IN (SELECT value FROM json_each(?));
+UPDATE run SET revoked = 1 WHERE id IN (SELECT unhex(value) FROM json_each(?));
 UPDATE unit SET state = row.value ->> 1, counted = row.value ->> 2, consecutive_failures = row.value ->> 3,
         changed_at_ms = row.value ->> 4
     FROM json_each(?) AS row WHERE unit.device_id = unhex(row.value ->> 0);
@@ -194,6 +197,7 @@ pub(super) async fn write(
         .bind(rows(&entries.cuts)?)
         .bind(rows(&entries.events)?)
         .bind(rows(&entries.bundles)?)
+        .bind(shipments(state)?)
         .bind(products(state, dirty)?)
         .bind(rows(&order_rows)?)
         .bind(rows(&counts.collect::<Vec<_>>())?)
@@ -203,6 +207,7 @@ pub(super) async fn write(
         .bind(settled(state)?)
         .bind(entered(state)?)
         .bind(rows(&state.outbox.left)?)
+        .bind(rows(&state.revoked_runs.iter().collect::<Vec<_>>())?)
         .bind(rows(
             &states.into_iter().map(unit_state).collect::<Vec<_>>(),
         )?)
@@ -218,6 +223,14 @@ pub(super) async fn write(
 /// Rows as a JSON array of arrays.
 fn rows<T: Serialize>(rows: &[T]) -> Result<String, JournalError> {
     to_json("rows", &rows)
+}
+
+fn shipments(state: &Layer) -> Result<String, JournalError> {
+    let shipped = state.shipped.iter().map(|((device_id, order), leaf)| {
+        let id = [device_id.0.as_bytes().as_slice(), order.as_bytes()].concat();
+        (hex::encode(id), leaf)
+    });
+    rows(&shipped.collect::<Vec<_>>())
 }
 
 fn products(state: &Layer, dirty: &Dirty) -> Result<String, JournalError> {

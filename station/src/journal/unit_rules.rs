@@ -28,7 +28,7 @@ pub(super) fn bind(
         .unit(device_id)
         .cloned()
         .unwrap_or_else(|| UnitRow::new(device_id));
-    refuse_busy(view, id, &row)?;
+    refuse_busy(view, Some(id), &row)?;
     if let Some(serial) = &run.serial {
         refuse_other_serial(view, run, serial, &row)?;
         row.unit.serial = Some(serial.clone());
@@ -49,9 +49,13 @@ pub(super) fn bind(
 }
 
 /// An interrupted run lets go of its unit; one that is running now does not.
-fn refuse_busy(view: &View<'_>, id: RunId, row: &UnitRow) -> Result<(), JournalError> {
+pub(super) fn refuse_busy(
+    view: &View<'_>,
+    id: Option<RunId>,
+    row: &UnitRow,
+) -> Result<(), JournalError> {
     let busy = |other: &RunId| {
-        *other != id
+        Some(*other) != id
             && view
                 .run(*other)
                 .is_some_and(|run| run.live && run.end.is_none())

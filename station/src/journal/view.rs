@@ -100,6 +100,14 @@ impl<'a> View<'a> {
         self.unit(id).cloned().ok_or(JournalError::NoUnit(id))
     }
 
+    /// Whether the log says that the unit left for this order.
+    pub(super) fn is_shipped(&self, device_id: DeviceIdText, order: OrderId) -> bool {
+        let key = (device_id, order);
+        self.draft.shipped.contains_key(&key)
+            || self.base.shipped.contains_key(&key)
+            || self.facts.shipped.contains(&key)
+    }
+
     pub(super) fn put_unit(&mut self, mut row: UnitRow) {
         row.unit.changed_at_ms = self.now_ms;
         self.draft.units.insert(row.unit.device_id, Some(row));

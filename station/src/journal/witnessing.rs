@@ -3,12 +3,18 @@
 use sqlx::SqliteConnection;
 
 use super::JournalError;
+use super::ahead::Ahead;
+use super::clock::Moment;
 use super::error::database;
 use super::model::{AheadBounds, StoredCosignature};
-use super::row::{signed, to_json};
-use crate::audit::Leaf;
+use super::open::moment;
+use super::row::{signed, to_json, unsigned};
 
 const HOUR_MS: u64 = 3_600_000;
+
+/// How many leaves that no witness has seen are looked at when a journal was opened: as many as a configuration lets it run ahead, as long
+/// as nobody changes it. Of more the last one is looked at.
+const LEAVES_MAX: u32 = 100_000;
 
 /// What reaches the writer from whoever asks the witnesses.
 #[derive(Debug)]
@@ -29,8 +35,8 @@ pub(super) enum WitnessWord {
 pub(super) struct Witnessing {
     bounds: Option<AheadBounds>,
     size: u64,
-    /// When the first leaf beyond `size` was made.
-    since_ms: Option<u64>,
+    /// The leaves beyond `size`; kept where there are bounds.
+    ahead: Ahead,
     disputed: Option<String>,
 }
 
@@ -53,17 +59,20 @@ impl Witnessing {
                 self.size = witnessed_size.unwrap_or(0).max(self.size);
             }
         }
-        self.since_ms = if self.size < tree_size {
-            Some(made_at_ms(connection, self.size).await?)
-        } else {
-            None
-        };
+        if self.bounds.is_some() && !self.ahead.witnessed(self.size, tree_size) {
+            self.ahead.clear();
+            for (index, moment) in made_since(connection, self.size).await? {
+                self.ahead.grew(index, moment);
+            }
+        }
         Ok(())
     }
 
-    /// Leaves were committed at this time.
-    pub(super) fn grew(&mut self, wall_ms: u64) {
-        self.since_ms.get_or_insert(wall_ms);
+    /// Leaves from `index` on were committed at this moment.
+    pub(super) fn grew(&mut self, index: u64, moment: Moment) {
+        if self.bounds.is_some() {
+            self.ahead.grew(index, moment);
+        }
     }
 
     /// Why nothing may be signed any more.
@@ -76,15 +85,14 @@ impl Witnessing {
         }
     }
 
-    /// Whether the log has run so far ahead that no run may begin.
-    pub(super) fn refuse_ahead(&self, tree_size: u64, now_ms: u64) -> Result<(), JournalError> {
+    /// Whether the log has run so far ahead that no run may begin, or was never witnessed at all: a witness that has seen nothing of it can't
+    /// say whether it is the only one.
+    pub(super) fn refuse_ahead(&self, tree_size: u64, now: &Moment) -> Result<(), JournalError> {
         let Some(bounds) = self.bounds else {
             return Ok(());
         };
         let leaves = tree_size.saturating_sub(self.size);
-        let since_ms = self
-            .since_ms
-            .map_or(0, |since| now_ms.saturating_sub(since));
+        let since_ms = self.ahead.elapsed_ms(now);
         if leaves > bounds.leaves_max || since_ms > bounds.hours_max.saturating_mul(HOUR_MS) {
             return Err(JournalError::AheadOfWitnesses {
                 leaves,
@@ -92,6 +100,9 @@ impl Witnessing {
                 leaves_max: bounds.leaves_max,
                 hours_max: bounds.hours_max,
             });
+        }
+        if self.size == 0 {
+            return Err(JournalError::NeverWitnessed);
         }
         Ok(())
     }
@@ -118,12 +129,22 @@ async fn store(
     Ok(())
 }
 
-/// When the leaf at this index was made, by the wall clock.
-async fn made_at_ms(connection: &mut SqliteConnection, index: u64) -> Result<u64, JournalError> {
-    let leaf: Vec<u8> = sqlx::query_scalar("SELECT leaf FROM entry WHERE leaf_index = ?1")
-        .bind(signed(index))
-        .fetch_one(connection)
-        .await
-        .map_err(database("reading the first leaf that is not witnessed"))?;
-    Ok(Leaf::decode(&leaf)?.wall_ms)
+/// When the leaves from this index on were made; the last one is among them.
+async fn made_since(
+    connection: &mut SqliteConnection,
+    index: u64,
+) -> Result<Vec<(u64, Moment)>, JournalError> {
+    let leaves: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+        "SELECT leaf_index, leaf FROM (SELECT leaf_index, leaf FROM entry WHERE leaf_index >= ?1 ORDER BY leaf_index LIMIT ?2) \
+         UNION SELECT leaf_index, leaf FROM entry WHERE leaf_index = (SELECT max(leaf_index) FROM entry) ORDER BY leaf_index",
+    )
+    .bind(signed(index))
+    .bind(LEAVES_MAX)
+    .fetch_all(connection)
+    .await
+    .map_err(database("reading the leaves that are not witnessed"))?;
+    let leaves = leaves.into_iter();
+    leaves
+        .map(|(index, leaf)| Ok((unsigned(index)?, moment(&leaf)?)))
+        .collect()
 }

@@ -105,9 +105,12 @@ impl Writer {
             }
             Request::Witness { word, reply } => {
                 let size = self.frontier.size();
-                let answer = match self.refuse_stopped() {
-                    Ok(()) => self.witnessing.hear(&mut self.connection, word, size).await,
-                    Err(stopped) => Err(stopped),
+                // What others say of a disputed log is kept all the same: it is what the dispute is about.
+                let answer = match &self.stopped {
+                    None => self.witnessing.hear(&mut self.connection, word, size).await,
+                    Some(cause) => Err(JournalError::Stopped {
+                        cause: cause.clone(),
+                    }),
                 };
                 let _ = reply.send(self.stop_on_failure(answer));
             }
@@ -139,10 +142,10 @@ impl Writer {
     }
 
     /// Runs begin only while the witnesses are near enough; what is in hand goes on to its end.
-    fn may_begin(&self, changes: &[Prepared], now_ms: u64) -> Result<(), JournalError> {
+    fn may_begin(&self, changes: &[Prepared], now: &Moment) -> Result<(), JournalError> {
         let begins = |prepared: &Prepared| matches!(prepared.change, Change::RunStarted { .. });
         if changes.iter().any(begins) {
-            self.witnessing.refuse_ahead(self.frontier.size(), now_ms)
+            self.witnessing.refuse_ahead(self.frontier.size(), now)
         } else {
             Ok(())
         }
@@ -239,7 +242,7 @@ impl Writer {
             let mut view = View::new(&self.state, &facts, now.wall_ms);
             let first_leaf = frontier.size();
             let judged = self
-                .may_begin(&request.changes, now.wall_ms)
+                .may_begin(&request.changes, &now)
                 .and_then(|()| judge(&mut view, &request.changes, request.operator, first_leaf))
                 .and_then(|()| check_signers(&request.changes, &self.signers));
             match judged {
@@ -263,9 +266,9 @@ impl Writer {
 
     /// The batch is on disk: from now on it is what stands.
     fn settle(&mut self, frontier: Frontier, now: Moment, dirty: &Dirty, note: &Arc<str>) {
+        self.witnessing.grew(self.frontier.size(), now);
         self.frontier = frontier;
         self.clock.commit(now);
-        self.witnessing.grew(now.wall_ms);
         self.away_since_ms = None;
         self.state.settle(dirty);
         if !dirty.log_keys.is_empty()

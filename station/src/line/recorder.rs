@@ -24,7 +24,7 @@ fn commit_within_reach(line: &Line, started: &Change) -> Result<(), JournalError
     let asked = Instant::now();
     loop {
         match line.wait(line.journal.commit(vec![started.clone()])) {
-            Err(JournalError::AheadOfWitnesses { .. })
+            Err(JournalError::AheadOfWitnesses { .. } | JournalError::NeverWitnessed)
                 if asked.elapsed() < WITNESS_PATIENCE && !line.ending() =>
             {
                 std::thread::sleep(WITNESS_LOOK_PERIOD);

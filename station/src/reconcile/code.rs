@@ -136,6 +136,8 @@ codes! {
     ForeignCheckpointNotSigned = "foreign-checkpoint-not-signed", Violation, "Somebody entered a checkpoint that this log never signed.";
     /// A given checkpoint can't be held against the log.
     KnownCheckpointUnusable = "known-checkpoint-unusable", Gap, "Check where this checkpoint comes from: it is not one of this log.";
+    /// A trusted witness has cosigned a checkpoint that was signed by a key of which this log does not know.
+    WitnessedUnknownKey = "witnessed-unknown-key", Violation, "Either the home is a copy from before a key joined the log, or somebody else signs in its name: ask who has that key.";
     /// The registry has refused a checkpoint of this log.
     LogAlarm = "log-alarm", Gap, "Look at the refused checkpoint and clear up how it came about.";
     /// The registry has no claim for a key of which the log says that it has.

@@ -61,6 +61,8 @@ pub struct KnownCheckpoint {
     pub source: String,
     /// The signed note, whole.
     pub note: String,
+    /// A witness whom the caller trusts has cosigned it: where no key of the log has signed it, that speaks against the log.
+    pub cosigned: bool,
 }
 
 /// What is verified, and against what.

@@ -97,7 +97,7 @@ impl TimeCheck {
             }
             return findings;
         }
-        if now.monotonic_ms + RESOLUTION_MS < last.monotonic_ms {
+        if now.monotonic_ms.saturating_add(RESOLUTION_MS) < last.monotonic_ms {
             let message = format!(
                 "expected a time since the machine's start of {} ms or more, as in the leaf before, found {} ms",
                 last.monotonic_ms, now.monotonic_ms
@@ -219,6 +219,14 @@ mod tests {
     fn the_clock_that_nobody_sets_never_goes_back() {
         let leaves = [at(100_000, 500_000, BOOT), at(100_000, 499_000, BOOT)];
         assert_eq!(codes(&leaves), ["monotonic-went-back"]);
+    }
+
+    #[test]
+    fn a_time_at_the_end_of_all_numbers_is_one_like_others() {
+        let leaves = [at(100_000, 500, BOOT), at(u64::MAX, u64::MAX, BOOT)];
+        assert_eq!(codes(&leaves), ["clock-jumped"]);
+        let back = [at(100_000, u64::MAX, BOOT), at(100_000, 0, BOOT)];
+        assert_eq!(codes(&back), ["monotonic-went-back"]);
     }
 
     #[test]

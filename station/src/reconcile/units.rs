@@ -101,7 +101,10 @@ fn standing(unit: &ReplayedUnit) -> Option<Finding> {
         ),
         UnitState::InProgress => (Code::UnitInterrupted, "its last run has no end"),
         UnitState::Quarantined => (Code::UnitQuarantined, "set apart, as the log says"),
-        UnitState::Failed => (Code::UnitFailed, "its last run failed, or it was released"),
+        UnitState::Failed => (
+            Code::UnitFailed,
+            "its last run failed, its pin was revoked, or it was released",
+        ),
         UnitState::Scrapped => (Code::UnitScrapped, "taken out for good, as the log says"),
     };
     Some(code.at(place(unit), message))

@@ -218,7 +218,12 @@ fn check_known(given: &KnownCheckpoint, note: &SignedNote, ring: &Ring) -> Optio
         return None;
     }
     let message = "expected a signature by a key of this log, found none";
-    Some(Code::KnownCheckpointUnusable.at(&given.source, message))
+    let code = if given.cosigned {
+        Code::WitnessedUnknownKey
+    } else {
+        Code::KnownCheckpointUnusable
+    };
+    Some(code.at(&given.source, message))
 }
 
 /// Whose the log is, and which of its checkpoints the registry has refused.

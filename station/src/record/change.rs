@@ -229,7 +229,7 @@ pub enum Change {
     },
     /// The station runs under a configuration that the log did not know.
     ConfigurationChanged {
-        /// The file, whole: it holds paths, never secrets.
+        /// What the software read from the file, written anew: every value, no comments. It holds paths, never secrets.
         text: String,
     },
     /// The wall clock moved by more than two seconds against the time since the machine started, or ran backwards over a restart.

@@ -137,6 +137,12 @@ impl UnitState {
             Self::Scrapped => "scrapped",
         }
     }
+
+    /// Whether its last run ended well: it passed, or only the registry's word is missing.
+    #[must_use]
+    pub const fn is_finished(self) -> bool {
+        matches!(self, Self::Passed | Self::Weak | Self::Held)
+    }
 }
 
 /// A run, as the journal has it.

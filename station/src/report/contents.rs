@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use keyline_protocol::identity::fingerprint;
 
-use super::Report;
+use super::{FORMAT_FIRST, Report};
 use crate::dossier::finding::about;
 use crate::dossier::log::{self, Told};
 use crate::record::{
@@ -29,6 +29,8 @@ pub(super) struct Contents<'t, 'r> {
 /// A unit of the lot.
 pub(super) struct LotUnit<'t, 'r> {
     pub(super) device_id: DeviceIdText,
+    /// Whether a revoked pin makes a failed unit of one that had passed, as it does in the journal.
+    revoked_fails: bool,
     /// Its entries, in the order of the log.
     pub(super) told: Vec<&'t Told<'r>>,
     pub(super) serial: Option<&'t str>,
@@ -83,7 +85,7 @@ impl<'t, 'r> Contents<'t, 'r> {
             match one.leaf.device_id.or(by_run) {
                 Some(device_id) => units
                     .entry(device_id)
-                    .or_insert_with(|| LotUnit::new(device_id))
+                    .or_insert_with(|| LotUnit::new(device_id, report.format != FORMAT_FIRST))
                     .take(one)?,
                 None => plan.push(one),
             }
@@ -206,9 +208,10 @@ fn out_of_place(one: &Told<'_>, change: &Change) -> String {
 }
 
 impl<'t, 'r> LotUnit<'t, 'r> {
-    const fn new(device_id: DeviceIdText) -> Self {
+    const fn new(device_id: DeviceIdText, revoked_fails: bool) -> Self {
         Self {
             device_id,
+            revoked_fails,
             told: Vec::new(),
             serial: None,
             state: UnitState::InProgress,
@@ -264,16 +267,20 @@ impl<'t, 'r> LotUnit<'t, 'r> {
                 self.state = UnitState::Failed;
             }
             Change::UnitScrapped { .. } => self.state = UnitState::Scrapped,
-            Change::PinRevoked { fingerprint, .. } if self.key == Some(*fingerprint) => {
-                self.pin = PinWord::Revoked;
+            Change::PinRevoked { fingerprint, .. } => {
+                if self.key == Some(*fingerprint) {
+                    self.pin = PinWord::Revoked;
+                }
+                if self.revoked_fails && self.state.is_finished() {
+                    self.state = UnitState::Failed;
+                }
             }
             // What a step was about to do says whose an unfinished run is.
             Change::StepIntended { .. }
             | Change::CloneAlarm { .. }
             | Change::HeldRefused { .. }
             | Change::UnitQuarantined { .. }
-            | Change::UnitReleased { .. }
-            | Change::PinRevoked { .. } => {}
+            | Change::UnitReleased { .. } => {}
             other => return Err(out_of_place(one, other)),
         }
         self.leaf_last = one.index;

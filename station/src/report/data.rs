@@ -1,6 +1,6 @@
 //! The data in a page: where it stands, and how it is written.
 
-use super::{FORMAT, PAGE_BEGIN, Report, ReportError};
+use super::{FORMAT, FORMATS, Report, ReportError};
 
 /// What stands before the data.
 pub(super) const DATA_BEGIN: &str = "<script type=\"application/json\" id=\"keyline-report\">";
@@ -27,20 +27,22 @@ pub(super) fn write(report: &Report) -> Result<String, ReportError> {
 
 /// Reads the data of a page. Nothing of it is verified.
 pub(super) fn read(page: &str) -> Result<Report, String> {
-    if !page.starts_with(PAGE_BEGIN) {
-        return Err(format!("expected a page that begins as {FORMAT} does"));
-    }
+    let format = FORMATS
+        .iter()
+        .find(|(_, begin)| page.starts_with(begin))
+        .map(|(format, _)| *format)
+        .ok_or_else(|| format!("expected a page that begins as {FORMAT} does"))?;
     let data = page
         .split_once(DATA_BEGIN)
         .and_then(|(_, rest)| rest.split_once(DATA_END))
         .map(|(data, _)| data)
         .ok_or("expected the data of a report in the page, found none")?;
     let report: Report = serde_json::from_str(data).map_err(|error| error.to_string())?;
-    if report.format == FORMAT {
+    if report.format == format {
         Ok(report)
     } else {
         Err(format!(
-            "expected the format {FORMAT:?}, got {:?}",
+            "expected the format {format:?}, got {:?}",
             report.format
         ))
     }

@@ -28,11 +28,26 @@ pub use page::render;
 pub(crate) use verify::checkpoint_of;
 pub use verify::{Verdict, verify};
 
-/// The format that this software reads and writes: the data and the page.
-pub const FORMAT: &str = "keyline-report/v1";
+/// The format that this software writes: the data and the page.
+pub const FORMAT: &str = "keyline-report/v2";
+
+/// The format before, which it still reads: a unit whose pin was revoked stays what its run ended with, and only the pin's column says so.
+pub const FORMAT_FIRST: &str = "keyline-report/v1";
 
 /// How a page begins: what tells it from other files.
-pub const PAGE_BEGIN: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<!-- keyline-report/v1 -->\n";
+pub const PAGE_BEGIN: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<!-- keyline-report/v2 -->\n";
+
+/// How a page of the format before begins.
+const PAGE_BEGIN_FIRST: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<!-- keyline-report/v1 -->\n";
+
+/// The formats that are read, each with the begin of its pages.
+const FORMATS: [(&str, &str); 2] = [(FORMAT, PAGE_BEGIN), (FORMAT_FIRST, PAGE_BEGIN_FIRST)];
+
+/// Whether a text begins as a page of a format that is read.
+#[must_use]
+pub fn is_page(text: &str) -> bool {
+    FORMATS.iter().any(|(_, begin)| text.starts_with(begin))
+}
 
 /// The most units that one report holds. So many take about 62 MB; a browser still shows them.
 pub const UNITS_MAX: usize = 10_000;
@@ -65,7 +80,7 @@ impl Window {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
-    /// [`FORMAT`].
+    /// [`FORMAT`] or [`FORMAT_FIRST`].
     pub format: String,
     /// The work order.
     pub order: OrderId,

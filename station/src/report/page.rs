@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest as _, Sha256};
 
 use super::contents::{Contents, LotUnit, PinWord, ProofKind, open};
-use super::{PAGE_BEGIN, Report, ReportError, Window, data};
+use super::{FORMATS, PAGE_BEGIN, Report, ReportError, Window, data};
 use crate::audit::{Checkpoint, SignedNote};
 use crate::clock;
 use crate::dossier::log::read_head;
@@ -113,8 +113,12 @@ pub(super) fn write(
             .filter(|unit| unit.state == state)
             .count()
     };
+    let of_format = |(format, _): &&(&str, &str)| *format == report.format;
     let page = Page {
-        begin: PAGE_BEGIN,
+        begin: FORMATS
+            .iter()
+            .find(of_format)
+            .map_or(PAGE_BEGIN, |(_, begin)| begin),
         style: STYLE,
         style_digest: BASE64.encode(Sha256::digest(STYLE)),
         data_begin: data::DATA_BEGIN,

@@ -6,7 +6,7 @@ use super::contents::{self, Contents};
 use super::tally::Tally;
 use super::{Report, data, page};
 use crate::audit::{Checkpoint, SignedNote, TrustPolicy, VerifierKey, leaf_hash, verify_shared};
-use crate::dossier::evidence::{self, Context};
+use crate::dossier::evidence::{self, Context, Plan};
 use crate::dossier::finding::{broken, holds, note};
 use crate::dossier::log::{self, Continued, Told, read_head};
 use crate::dossier::{Finding, Outcome};
@@ -143,11 +143,11 @@ fn strangers(text: &str, policy: &TrustPolicy, keys: &[VerifierKey], findings: &
 
 /// An earlier checkpoint is there because a proof contains it, or because it hands over to a key. Of any other nobody would see that
 /// its signature was changed.
-fn unneeded(shown: &log::Shown<'_>, told: &[Told<'_>], findings: &mut Vec<Finding>) {
+fn unneeded(shown: &log::Shown, told: &[Told<'_>], findings: &mut Vec<Finding>) {
     let digests: HashSet<_> = told.iter().filter_map(nonce_digest).collect();
-    let needed = |earlier: &&Continued<'_>| {
+    let needed = |earlier: &&Continued| {
         digests.contains(&earlier.digest)
-            || Checkpoint::verify_any(earlier.note, &shown.keys).is_ok()
+            || Checkpoint::verified_by(&earlier.signed, &shown.keys).is_ok()
     };
     let other = shown.continued.iter().filter(|earlier| !needed(earlier));
     findings.extend(other.map(|earlier| {
@@ -175,14 +175,15 @@ fn nonce_digest(one: &Told<'_>) -> Option<[u8; 32]> {
 }
 
 /// The evidence of every unit.
-fn units(contents: &Contents<'_, '_>, continued: &[Continued<'_>], findings: &mut Vec<Finding>) {
+fn units(contents: &Contents<'_, '_>, continued: &[Continued], findings: &mut Vec<Finding>) {
     let mut tally = Tally::default();
+    let plan = Plan::of(contents.plan.iter().copied());
     for unit in &contents.units {
         let mut found = Vec::new();
         let context = Context {
             device_id: unit.device_id,
             unit: &unit.told,
-            plan: &contents.plan,
+            plan: &plan,
             continued,
         };
         evidence::check_runs(context, &mut found);

@@ -141,7 +141,7 @@ impl WitnessError {
                 "Have the witness trust this log's key (`keyline witness trust`), and check audit.witness.url."
             }
             Self::LogKeyRefused { .. } => {
-                "Have the witness trust this log's key (`keyline witness trust`); after a roll-over, the new one too."
+                "Have the witness trust this log's key (`keyline witness trust`); after a roll-over, the new one, and distrust the old one (`keyline witness distrust`)."
             }
             Self::BadRequest { .. } => {
                 "Check that audit.witness.url is a witness's submission prefix."

@@ -65,6 +65,18 @@ pub enum WitnessStoreError {
     /// The key to trust is none.
     #[error("the log's key can't be trusted")]
     LogKey(#[source] AuditError),
+    /// The log is none of those that are trusted.
+    #[error("expected a log that this witness trusts a key of, got {origin:?}")]
+    UnknownLog {
+        /// The log's name.
+        origin: String,
+    },
+    /// A log needs a key.
+    #[error("expected another key of the log {origin:?} to stay trusted, this is the only one")]
+    LastKey {
+        /// The log's name.
+        origin: String,
+    },
     /// More than a witness keeps.
     #[error("expected at most {limit} {what}, this would be one more")]
     TooMany {
@@ -90,9 +102,11 @@ impl WitnessStoreError {
     #[must_use]
     pub const fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Key(AuditError::Format { .. }) | Self::LogKey(_) | Self::TooMany { .. } => {
-                ExitCode::Usage
-            }
+            Self::Key(AuditError::Format { .. })
+            | Self::LogKey(_)
+            | Self::UnknownLog { .. }
+            | Self::LastKey { .. }
+            | Self::TooMany { .. } => ExitCode::Usage,
             Self::Damaged { .. } | Self::DamagedCheckpoint { .. } => ExitCode::AuditRefused,
             Self::Missing { .. }
             | Self::Exists { .. }
@@ -113,7 +127,7 @@ impl WitnessStoreError {
             Self::File(_) => "witness-store",
             Self::Key(_) => "witness-key",
             Self::Damaged { .. } | Self::DamagedCheckpoint { .. } => "witness-damaged",
-            Self::LogKey(_) => "log-key",
+            Self::LogKey(_) | Self::UnknownLog { .. } | Self::LastKey { .. } => "log-key",
             Self::TooMany { .. } => "witness-limit",
         }
     }
@@ -150,6 +164,10 @@ impl WitnessStoreError {
             }
             Self::LogKey(_) => {
                 "Give the log's verifier key NAME+KEYID+KEY, as the station prints it."
+            }
+            Self::UnknownLog { .. } => "Look at what there is: `keyline witness show --store DIR`.",
+            Self::LastKey { .. } => {
+                "Trust the log's new key first (`keyline witness trust`); to cosign nothing more of it, stop the witness."
             }
             Self::TooMany { .. } => "Make another witness for more logs or keys.",
         }

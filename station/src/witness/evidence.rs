@@ -16,9 +16,12 @@ use super::{AddCheckpoint, WitnessStoreError};
 use crate::audit::{Checkpoint, SignedNote};
 use crate::home::{HomeError, write_private};
 
+/// How the name of the file ends that holds the last note for which there was no room.
+const LAST: &str = "last-note.toml";
+
 /// What a refused checkpoint with a good signature may mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub enum Suspicion {
     /// Another root at the size of the latest cosigned checkpoint (or at size 0): the log signed two histories. The two notes prove it.
     Fork,
@@ -26,10 +29,18 @@ pub enum Suspicion {
     Inconsistent,
     /// Smaller than the latest cosigned checkpoint: a log that was set back, or only an old checkpoint that somebody sent again.
     Smaller,
+    /// It continues the log, but no key signed it that signed the latest cosigned checkpoint: a retired key in somebody's hand, or a
+    /// roll-over that this witness has not seen.
+    OtherKey,
 }
 
 impl Suspicion {
-    const ALL: [Self; 3] = [Self::Fork, Self::Inconsistent, Self::Smaller];
+    const ALL: [Self; 4] = [
+        Self::Fork,
+        Self::Inconsistent,
+        Self::Smaller,
+        Self::OtherKey,
+    ];
 
     /// Its name in files and logs.
     #[must_use]
@@ -38,6 +49,7 @@ impl Suspicion {
             Self::Fork => "fork",
             Self::Inconsistent => "inconsistent",
             Self::Smaller => "smaller",
+            Self::OtherKey => "other_key",
         }
     }
 
@@ -46,7 +58,7 @@ impl Suspicion {
     pub const fn notes_max(self) -> usize {
         match self {
             Self::Fork => 1_000,
-            Self::Inconsistent | Self::Smaller => 100,
+            Self::Inconsistent | Self::Smaller | Self::OtherKey => 100,
         }
     }
 }
@@ -80,7 +92,8 @@ impl Evidence {
         let failed = |source| HomeError::from_io(&directory, "listed", source);
         for entry in std::fs::read_dir(&directory).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();
-            if let Some(kind) = name.to_str().and_then(kind_of) {
+            let name = name.to_str().filter(|name| !name.ends_with(LAST));
+            if let Some(kind) = name.and_then(kind_of) {
                 *counts.entry(kind.to_owned()).or_default() += 1;
             }
         }
@@ -96,7 +109,7 @@ impl Evidence {
         counts.values().sum()
     }
 
-    /// Keeps a note, once, as long as there is room. That it can't be kept is logged, and no reason to answer otherwise: nothing was cosigned.
+    /// Keeps a note, once, as long as there is room; where there is none any more, in the place of the last one that had none. That it can't be kept is logged, and no reason to answer otherwise: nothing was cosigned.
     pub(super) fn keep(
         &self,
         suspicion: Suspicion,
@@ -148,16 +161,23 @@ impl Evidence {
         let path = self
             .directory
             .join(format!("{kind}-{}-{text_hash}.toml", checkpoint.size));
-        if path.exists() || *count >= suspicion.notes_max() {
+        if path.exists() {
             return Ok(None);
         }
+        // Whoever fills the directory does not hide what comes after it: the last note is always there.
+        let full = *count >= suspicion.notes_max();
+        let path = if full {
+            self.directory.join(format!("{kind}-{LAST}"))
+        } else {
+            path
+        };
         let text = toml::to_string(written).map_err(|error| WitnessStoreError::Damaged {
             path: path.clone(),
             expected: "what can be written as TOML",
             got: error.to_string(),
         })?;
         write_private(&path, text.as_bytes())?;
-        *count += 1;
+        *count += usize::from(!full);
         Ok(Some(path))
     }
 }

@@ -27,6 +27,8 @@ const FILE_LENGTH_MAX: u64 = 524_288;
 struct Written {
     origin: String,
     keys: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    distrusted: Vec<String>,
     checkpoint: Option<String>,
 }
 
@@ -37,6 +39,8 @@ pub(super) struct LogFile {
     pub(super) origin: String,
     /// The keys that may sign for it; at least one.
     pub(super) keys: Vec<VerifierKey>,
+    /// Keys that signed for it once and count no more. What was cosigned under them stays.
+    pub(super) distrusted: Vec<VerifierKey>,
     /// The latest checkpoint that was cosigned.
     pub(super) latest: Option<Cosigned>,
 }
@@ -79,12 +83,16 @@ impl LogFile {
         let text = std::fs::read_to_string(path).map_err(failed)?;
         let written: Written = toml::from_str(&text)
             .map_err(|error| damaged("a log's keys and checkpoint", error.message().to_owned()))?;
-        let keys = written.keys.iter().map(|key| VerifierKey::parse(key));
-        let keys: Vec<VerifierKey> = keys
-            .collect::<Result<_, _>>()
-            .map_err(|error| damaged("the log's verifier keys", error.to_string()))?;
+        let parsed = |keys: &[String]| -> Result<Vec<VerifierKey>, WitnessStoreError> {
+            let keys = keys.iter().map(|key| VerifierKey::parse(key));
+            keys.collect::<Result<_, _>>()
+                .map_err(|error| damaged("the log's verifier keys", error.to_string()))
+        };
+        let keys = parsed(&written.keys)?;
+        let distrusted = parsed(&written.distrusted)?;
+        let all = [&keys[..], &distrusted].concat();
         let named = |key: &VerifierKey| key.name() == written.origin;
-        if keys.is_empty() || !keys.iter().all(named) {
+        if keys.is_empty() || !all.iter().all(named) {
             return Err(damaged("keys under the log's name", written.origin));
         }
         if path.file_name() != Some(origin_hash(&written.origin).as_ref()) {
@@ -92,7 +100,7 @@ impl LogFile {
         }
         let latest = written
             .checkpoint
-            .map(|note| Cosigned::verify(&note, &keys, own))
+            .map(|note| Cosigned::verify(&note, &all, own))
             .transpose()
             .map_err(|source| WitnessStoreError::DamagedCheckpoint {
                 path: path.to_owned(),
@@ -101,6 +109,7 @@ impl LogFile {
         Ok(Self {
             origin: written.origin,
             keys,
+            distrusted,
             latest,
         })
     }
@@ -112,6 +121,7 @@ impl LogFile {
         let written = Written {
             origin: self.origin.clone(),
             keys: self.keys.iter().map(ToString::to_string).collect(),
+            distrusted: self.distrusted.iter().map(ToString::to_string).collect(),
             checkpoint: self.latest.as_ref().map(|latest| latest.note.to_string()),
         };
         let text = toml::to_string(&written).map_err(|error| WitnessStoreError::Damaged {

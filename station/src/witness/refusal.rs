@@ -46,6 +46,11 @@ pub enum Refusal {
         /// What would have been right.
         expected: &'static str,
     },
+    /// A retired key, or a roll-over that the witness has not seen.
+    #[error(
+        "expected a signature by a key that signed the latest cosigned checkpoint too, found none: a retired key signs nothing more, and a roll-over that this witness has not seen needs `keyline witness distrust` of the old key"
+    )]
+    OtherKey,
     /// The machine's clock is wrong.
     #[error(
         "expected a clock that stands after 2025, got {now_ms} ms since 1970: this witness can't say when it saw anything"

@@ -165,7 +165,7 @@ fn refused(refusal: &Refusal) -> Response {
             StatusCode::BAD_REQUEST
         }
         Refusal::UnknownLog { .. } => StatusCode::NOT_FOUND,
-        Refusal::NotSigned(_) => StatusCode::FORBIDDEN,
+        Refusal::NotSigned(_) | Refusal::OtherKey => StatusCode::FORBIDDEN,
         Refusal::Conflict { size } => {
             let size_type = [(CONTENT_TYPE, SIZE_CONTENT_TYPE)];
             return (StatusCode::CONFLICT, size_type, format!("{size}\n")).into_response();

@@ -209,6 +209,7 @@ impl WitnessStore {
             LogFile {
                 origin: key.name().to_owned(),
                 keys: Vec::new(),
+                distrusted: Vec::new(),
                 latest: None,
             }
         };
@@ -216,8 +217,37 @@ impl WitnessStore {
         if log.keys.iter().any(known) {
             return Ok(false);
         }
-        within("keys of one log", log.keys.len(), LOG_KEYS_MAX)?;
+        let keys = log.keys.len() + log.distrusted.iter().filter(|other| !known(other)).count();
+        within("keys of one log", keys, LOG_KEYS_MAX)?;
+        log.distrusted.retain(|other| !known(other));
         log.keys.push(key.clone());
+        log.write(&self.logs_directory())?;
+        self.logs.insert(hash, TrackedLog::unsettled(log.keys));
+        Ok(true)
+    }
+
+    /// Trusts a log's key no more: it was retired, or somebody has stolen it. What was cosigned under it stays. Says whether it was trusted.
+    ///
+    /// # Errors
+    /// [`WitnessStoreError`] where the log is not known or would have no key left, or it can't be written.
+    pub fn distrust(&mut self, key: &VerifierKey) -> Result<bool, WitnessStoreError> {
+        let hash = origin_hash(key.name());
+        if !self.logs.contains_key(&hash) {
+            return Err(WitnessStoreError::UnknownLog {
+                origin: key.name().to_owned(),
+            });
+        }
+        let path = LogFile::path(&self.logs_directory(), key.name());
+        let mut log = LogFile::read(&path, self.signer.key())?;
+        let known = |other: &VerifierKey| other.public_key() == key.public_key();
+        let Some(at) = log.keys.iter().position(known) else {
+            return Ok(false);
+        };
+        if log.keys.len() == 1 {
+            return Err(WitnessStoreError::LastKey { origin: log.origin });
+        }
+        let key = log.keys.remove(at);
+        log.distrusted.push(key);
         log.write(&self.logs_directory())?;
         self.logs.insert(hash, TrackedLog::unsettled(log.keys));
         Ok(true)

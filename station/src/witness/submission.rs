@@ -5,7 +5,8 @@ use super::log_file::{Cosigned, LogFile, origin_hash};
 use super::store::TrackedLog;
 use super::{AddCheckpoint, Refusal, WitnessStore, WitnessStoreError};
 use crate::audit::{
-    Checkpoint, NoteSignature, SignedNote, VerifierKey, empty_root, verify_consistency,
+    Checkpoint, NoteSignature, SignedNote, VerifierKey, consistency_length, empty_root,
+    verify_consistency,
 };
 
 /// 2026-01-01T00:00:00Z in seconds since 1970: a clock that stands before this program was written is wrong.
@@ -65,6 +66,12 @@ impl WitnessStore {
             }
             return Err(refusal);
         }
+        if let Some(latest) = latest.filter(|latest| !hands_over(&latest.note, &note, &file.keys)) {
+            let refused = (checkpoint, &note);
+            self.evidence
+                .keep(Suspicion::OtherKey, refused, request, Some(latest), now_ms);
+            return Err(Refusal::OtherKey);
+        }
         let time_s = now_ms / 1_000;
         if time_s < CLOCK_MIN_S {
             return Err(Refusal::Clock { now_ms });
@@ -74,6 +81,7 @@ impl WitnessStore {
         let next = LogFile {
             origin: file.origin.clone(),
             keys: file.keys.clone(),
+            distrusted: file.distrusted.clone(),
             latest: Some(Cosigned {
                 checkpoint: checkpoint.clone(),
                 note,
@@ -120,6 +128,18 @@ fn verified(note: &SignedNote, keys: &[VerifierKey]) -> Result<(Checkpoint, Sign
     ))
 }
 
+/// Whether a trusted key signed both notes. A log's checkpoints from a key's joining to its retirement carry both keys' signatures, so a key
+/// that no longer signs was retired: whoever still has it moves nothing. Where no trusted key signed the latest note, there is nobody left to
+/// hand over.
+fn hands_over(latest: &SignedNote, note: &SignedNote, keys: &[VerifierKey]) -> bool {
+    let signed = |note: &SignedNote, key: &VerifierKey| {
+        let by = |line: &NoteSignature| line.name == key.name() && line.key_id == key.key_id();
+        note.signatures.iter().any(by)
+    };
+    let mut before = keys.iter().filter(|key| signed(latest, key)).peekable();
+    before.peek().is_none() || before.any(|key| signed(note, key))
+}
+
 /// The checks against the latest cosigned checkpoint. What is refused may be suspicious, whatever else is wrong with the request.
 fn check_tree(
     request: &AddCheckpoint,
@@ -155,7 +175,9 @@ fn check_tree(
     }
     verify_consistency(size, &root, new.size, &new.root, &request.proof).map_err(|_| {
         let expected = "a consistency proof from the latest cosigned checkpoint to this one";
-        let suspicion = (size < new.size).then_some(Suspicion::Inconsistent);
+        // A proof that can't be one says nothing of the tree.
+        let whole = request.proof.len() == consistency_length(size, new.size);
+        let suspicion = (size < new.size && whole).then_some(Suspicion::Inconsistent);
         (inconsistent(expected), suspicion)
     })
 }

@@ -160,3 +160,36 @@ fn what_can_not_work_is_refused_by_its_key_or_place() {
     let place = format!("line {}, column 1", line.unwrap() + 1);
     assert!(error.contains(&place), "it says where: {error}");
 }
+
+/// The address of a witness stands in policies and in the log.
+#[test]
+fn a_witness_s_address_holds_no_name_no_password_and_no_query() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("witness.pem");
+    let key = keyline_station::audit::CosignatureSigner::generate(&path, "w").unwrap();
+    let with = |url: &str| {
+        let text = toml::to_string(&config()).unwrap();
+        let witness = format!(
+            "\n[[audit.witness]]\nkey = \"{}\"\nurl = \"{url}\"\n",
+            key.key()
+        );
+        Config::parse(&(text + &witness))
+    };
+    for (url, words) in [
+        (
+            "https://ada:s3cret@witness.example",
+            "a user's name or password",
+        ),
+        (
+            "https://s3cret@witness.example/w1",
+            "a user's name or password",
+        ),
+        ("https://witness.example/?token=s3cret", "one with a query"),
+    ] {
+        let error = with(url).unwrap_err().to_string();
+        assert!(error.contains("audit.witness.url"), "{error}");
+        assert!(error.contains(words), "{error}");
+        assert!(!error.contains("s3cret"), "{error}");
+    }
+    with("https://witness.example/@w1").unwrap();
+}

@@ -89,3 +89,32 @@ fn a_wall_clock_that_was_set_back_is_a_leaf() {
     let back_ms = of("expected_ms") - of("found_ms");
     assert!((3_590_000..3_700_000).contains(&back_ms), "{back_ms}");
 }
+
+/// Comments are for whoever edits the file: names and telephone numbers stand there.
+#[test]
+fn what_somebody_notes_in_the_configuration_is_not_in_the_log() {
+    let station = Station::with_order(3);
+    let path = station.home().join("config.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let changed = text.replace(
+        "failures_max = 3",
+        "failures_max = 5 # ask Ada Byron, +44 20 7946 0018",
+    );
+    std::fs::write(&path, &changed).unwrap();
+    station.run(&["order", "close", "WO-1"]).good();
+    // Another comment alone is no other configuration.
+    let again = changed.replace("Ada Byron", "Charles");
+    std::fs::write(&path, again).unwrap();
+    station.run(&["product", "retire", "sensor"]).good();
+    let bodies = bodies(&station);
+    let words = format!("{bodies:?}");
+    assert!(
+        !words.contains("Byron") && !words.contains("7946"),
+        "{words}"
+    );
+    let known = of_kind(&bodies, "configuration-changed");
+    let last = known.last().unwrap()["text"].as_str().unwrap();
+    assert!(last.contains("failures_max = 5\n"), "{last}");
+    let with_five = |body: &&&Value| body["text"].as_str().unwrap().contains("failures_max = 5");
+    assert_eq!(known.iter().filter(with_five).count(), 1, "{known:?}");
+}

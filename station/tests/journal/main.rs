@@ -5,6 +5,7 @@
 
 mod durability;
 mod fixture;
+mod leaving;
 mod log_keys;
 mod orders;
 mod tampering;

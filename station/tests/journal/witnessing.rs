@@ -84,6 +84,75 @@ async fn a_witnessed_size_never_goes_back_and_a_first_word_stays() {
 }
 
 #[tokio::test]
+async fn no_run_begins_before_a_witness_has_seen_the_log_and_a_disputed_log_keeps_what_is_said() {
+    let home = Home::new();
+    let journal = home.open().await;
+    let (_, order) = with_order(&journal, 100).await;
+    journal.bound_ahead(bounds(100)).await.unwrap();
+    let refused = run(&journal, order, 1, RunResult::Passed).await;
+    assert!(
+        matches!(refused, Err(JournalError::NeverWitnessed)),
+        "{refused:?}"
+    );
+    let word = vec![said(2, "w1")];
+    journal
+        .keep_cosignatures(word.clone(), Some(2))
+        .await
+        .unwrap();
+    run(&journal, order, 1, RunResult::Passed).await.unwrap();
+    journal
+        .dispute("another witness has seen more")
+        .await
+        .unwrap();
+    journal
+        .keep_cosignatures(vec![said(7, "w1")], Some(7))
+        .await
+        .unwrap();
+    assert_eq!(journal.latest_cosignatures(10).await.unwrap().len(), 2);
+    let refused = run(&journal, order, 2, RunResult::Passed).await;
+    assert!(
+        matches!(refused, Err(JournalError::Disputed { .. })),
+        "{refused:?}"
+    );
+}
+
+/// Leaf 2 of the log is as old as it says, whatever the wall clock says now.
+#[tokio::test]
+async fn hours_without_a_witness_are_counted_from_the_leaves_after_a_restart_too() {
+    let home = Home::new();
+    let journal = home.open().await;
+    let (_, order) = with_order(&journal, 100).await;
+    run(&journal, order, 1, RunResult::Passed).await.unwrap();
+    journal.close().await.unwrap();
+    let journal = home.open().await;
+    let hours = |hours_max| AheadBounds {
+        leaves_max: 100,
+        hours_max,
+    };
+    journal
+        .keep_cosignatures(vec![said(2, "w1")], Some(2))
+        .await
+        .unwrap();
+    journal.bound_ahead(hours(24)).await.unwrap();
+    run(&journal, order, 2, RunResult::Passed).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    journal.bound_ahead(hours(0)).await.unwrap();
+    let refused = run(&journal, order, 3, RunResult::Passed).await;
+    assert!(
+        matches!(
+            refused,
+            Err(JournalError::AheadOfWitnesses { leaves: 10, .. })
+        ),
+        "{refused:?}"
+    );
+    journal
+        .keep_cosignatures(vec![said(12, "w1")], Some(12))
+        .await
+        .unwrap();
+    run(&journal, order, 3, RunResult::Passed).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_cosignature_of_a_checkpoint_that_was_never_signed_is_refused() {
     let home = Home::new();
     let journal = home.open().await;

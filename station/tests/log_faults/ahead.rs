@@ -122,3 +122,35 @@ fn nothing_is_shipped_that_the_witness_has_not_seen() {
     home.station.run(&["order", "ship", "WO-1"]).good();
     assert_deep(&home.station, "shipped");
 }
+
+/// The cloud no longer trusts it: whoever got it could not use it.
+#[test]
+fn a_unit_whose_pin_was_revoked_stays_in_the_building() {
+    let home = Witnessed::new(station_over(&["sim", "sim"], 1_000), AHEAD_LEAVES_MAX);
+    let built = provision(&home, "2").good();
+    let unit = ended(&built.lines)[0]["device_id"].as_str().unwrap();
+    let reason = ["--reason", "stolen", "--permit", "revoke"];
+    let rework = [&["unit", "rework", unit][..], &reason].concat();
+    home.station.run(&rework).good();
+    let shipped = home.station.run(&["order", "ship", "WO-1"]);
+    assert_eq!(shipped.code, 1, "{:?} {}", shipped.lines, shipped.words);
+    for view in shipped.all("shipment") {
+        assert_eq!(view["ships"], view["device_id"] != unit, "{view}");
+    }
+    assert_deep(&home.station, "one of two was shipped");
+}
+
+/// How far a line may go on without its witnesses is counted from what they have seen: nobody has seen anything of this one.
+#[test]
+fn a_line_whose_log_no_witness_has_seen_begins_no_run() {
+    let mut home = Witnessed::new(station_over(&["sim", "sim"], 1_000), AHEAD_LEAVES_MAX);
+    home.stop_witness();
+    let refused = provision(&home, "1").refused(5, "ahead-of-witnesses");
+    let message = refused.error_message();
+    assert!(message.contains("there is none yet"), "{message}");
+    assert!(ended(&refused.lines).is_empty(), "{:?}", refused.lines);
+    home.bring_witness_back();
+    provision(&home, "1").good();
+    home.stop_witness();
+    provision(&home, "1").good();
+}

@@ -26,6 +26,7 @@ mod support;
 
 mod ahead;
 mod disk;
+mod judged;
 mod killed;
 mod pools;
 mod restored;

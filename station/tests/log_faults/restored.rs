@@ -221,7 +221,10 @@ fn a_home_that_was_put_back_is_known_by_the_witness() {
     assert_readable(&home.station, &home.station.home(), &unit);
     assert_found(&home.station, lost);
 
-    // Without the witness nobody knows: it is required, so that no run begins after a while, but a few do. With it back they are found out.
+    // What it said outlasts it: whoever silences it then wins nothing.
+    home.stop_witness();
+    assert_only_read(&home.station, &unit, &words);
+    home.bring_witness_back();
     let old = replace(&home.station);
     home.trust_replacement();
     assert_works(&home.station);

@@ -13,6 +13,7 @@ mod common;
 mod evidence;
 mod forged;
 mod rolled_back;
+mod shipped;
 mod story;
 mod tables;
 mod verify;

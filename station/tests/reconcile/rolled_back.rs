@@ -71,6 +71,7 @@ async fn a_log_cut_at_an_old_checkpoint_is_missed_by_tables_witnesses_and_regist
     asked.known.push(KnownCheckpoint {
         source: "kept.note".to_owned(),
         note: note.clone(),
+        cosigned: false,
     });
     let found = asked.verify(&station).await;
     let rolled_back = found.expect(

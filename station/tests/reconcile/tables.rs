@@ -69,7 +69,7 @@ const TAMPERINGS: &[(&str, Code, &str)] = &[
         "run ",
     ),
     (
-        "INSERT INTO run SELECT randomblob(16), order_id, slot, serial, operator, started_at_ms, device_id, reached, result, failure, ended_at_ms FROM run LIMIT 1",
+        "INSERT INTO run SELECT randomblob(16), order_id, slot, serial, operator, started_at_ms, device_id, reached, result, failure, ended_at_ms, revoked FROM run LIMIT 1",
         Code::RowAdded,
         "run ",
     ),

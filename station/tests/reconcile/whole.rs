@@ -1,5 +1,6 @@
 //! A station on which nobody has been.
 
+use keyline_station::audit::{Checkpoint, CheckpointSigner, FileSigner};
 use keyline_station::reconcile::{Code, KnownCheckpoint, Scope};
 
 use crate::story::told;
@@ -119,6 +120,7 @@ async fn checkpoints_from_elsewhere_are_held_against_the_tree() {
     let known = |source: &str, note: &str| KnownCheckpoint {
         source: source.to_owned(),
         note: note.to_owned(),
+        cosigned: false,
     };
     asked.known = notes
         .iter()
@@ -136,4 +138,29 @@ async fn checkpoints_from_elsewhere_are_held_against_the_tree() {
     let unusable = found.all(Code::KnownCheckpointUnusable);
     let places: Vec<_> = unusable.iter().map(|finding| &finding.place[..]).collect();
     assert_eq!(places, ["rubbish", "another log"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trusted_witness_s_word_for_a_checkpoint_by_an_unknown_key_speaks_against_the_log() {
+    let station = tokio::task::spawn_blocking(told).await.unwrap();
+    let notes = crate::forged::notes(&station).await;
+    let (text, _) = notes.last().unwrap().1.split_once("\n\n").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let other = FileSigner::generate(&directory.path().join("other.pem")).unwrap();
+    let other = CheckpointSigner::File(other);
+    let key = other.verifier_key(crate::story::ORIGIN).unwrap();
+    let checkpoint = Checkpoint::parse(&format!("{text}\n")).unwrap();
+    let note = checkpoint.sign(&key, &other).await.unwrap().to_string();
+    let mut asked = Asked::everything(&station);
+    asked.known = vec![KnownCheckpoint {
+        source: "witness w1".to_owned(),
+        note,
+        cosigned: true,
+    }];
+    let found = asked.verify(&station).await;
+    let unknown = found.expect(
+        Code::WitnessedUnknownKey,
+        "by a key of this log, found none",
+    );
+    assert_eq!(unknown.place, "witness w1");
 }

@@ -259,7 +259,7 @@ fn a_file_that_is_no_report_is_said_to_be_none() {
     }
     let other = lot
         .page
-        .replacen("keyline-report/v1\",", "keyline-report/v2\",", 1);
+        .replacen("keyline-report/v2\",", "keyline-report/v1\",", 1);
     refused(&verify(&other, &lot.policy), "expected the format");
     let unknown = lot
         .page

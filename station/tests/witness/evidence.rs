@@ -96,16 +96,33 @@ fn what_anybody_can_provoke_is_bounded_and_leaves_room_for_proofs() {
     witness.good(&log, 0, 150);
     for size in 0..150 {
         assert_eq!(witness.post(&step(&log, 0, size)).conflict(), 150);
-        witness.refused(&body(150, &[], &log.note(151 + size)), 422);
+        let (new, empty) = (151 + size, &[][..]);
+        witness.refused(&body(150, empty, &log.note(new)), 422);
+        witness.refused(&body(150, &fork.proof(150, new), &log.note(new)), 422);
     }
-    assert_eq!(store.evidence().len(), 200);
+    // A hundred of each, and the last one of each in a place of its own.
+    assert_eq!(store.evidence().len(), 202);
+    let last = || {
+        let mut paths = store.evidence().into_iter();
+        let path = paths.find(|path| {
+            path.display()
+                .to_string()
+                .ends_with("inconsistent-last-note.toml")
+        });
+        read(&path.unwrap())["refused"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(Checkpoint::verify(&last(), &log.key.key).unwrap().size, 300);
+    assert_eq!(store.run("show", &[]).witness()["evidence"], 200);
     // Over a restart too.
     witness.kill();
     let witness = store.serve();
-    witness.refused(&body(150, &[], &log.note(300)), 422);
-    assert_eq!(store.evidence().len(), 200);
+    // What comes after the flood is what matters, and is kept.
+    witness.refused(&body(150, &fork.proof(150, 299), &fork.note(299)), 422);
+    let kept = Checkpoint::verify(&last(), &log.key.key).unwrap();
+    assert_eq!((kept.size, kept.root), (299, fork.root(299)));
+    assert_eq!(store.evidence().len(), 202);
     witness.refused(&body(150, &[], &fork.note(150)), 422);
-    assert_eq!(store.evidence().len(), 201);
+    assert_eq!(store.evidence().len(), 203);
 }
 
 /// That the evidence can't be kept changes no answer.

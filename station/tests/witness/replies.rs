@@ -186,8 +186,12 @@ fn any_trusted_key_signs_for_a_log_during_a_roll_over() {
     let store = Store::new(&[&log.key.key, &new_key.key]);
     let witness = store.serve();
     witness.good(&log, 0, 3);
-    let by_new = new_key.sign(&log.checkpoint(5)).to_string();
-    let reply = witness.post(&body(3, &log.proof(3, 5), &by_new));
+    // The hand-over carries both signatures; from then on either will do.
+    let mut handed_over = log.key.sign(&log.checkpoint(5));
+    handed_over
+        .signatures
+        .extend(new_key.sign(&log.checkpoint(5)).signatures);
+    let reply = witness.post(&body(3, &log.proof(3, 5), &handed_over.to_string()));
     witness.cosignature(&log.checkpoint(5).text(), &reply);
     let mut both = log.key.sign(&log.checkpoint(9));
     both.signatures

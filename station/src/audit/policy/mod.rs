@@ -12,6 +12,7 @@
 
 mod build;
 mod parse;
+mod quorum;
 
 use super::{AuditError, Checkpoint, SignedNote, VerifierKey, WitnessKey};
 
@@ -65,6 +66,19 @@ enum SignatoryKind {
         /// Places in [`TrustPolicy::signatories`], all smaller than the group's own.
         members: Vec<usize>,
     },
+}
+
+impl Signatory {
+    fn witness(&self) -> Option<PolicyWitness<'_>> {
+        match &self.kind {
+            SignatoryKind::Witness { key, url } => Some(PolicyWitness {
+                name: &self.name,
+                key,
+                url: url.as_deref(),
+            }),
+            SignatoryKind::Group { .. } => None,
+        }
+    }
 }
 
 /// A checkpoint that a policy says can be trusted.
@@ -138,16 +152,7 @@ impl TrustPolicy {
 
     /// The witnesses, in the order of the lines.
     pub fn witnesses(&self) -> impl Iterator<Item = PolicyWitness<'_>> {
-        self.signatories
-            .iter()
-            .filter_map(|signatory| match &signatory.kind {
-                SignatoryKind::Witness { key, url } => Some(PolicyWitness {
-                    name: &signatory.name,
-                    key,
-                    url: url.as_deref(),
-                }),
-                SignatoryKind::Group { .. } => None,
-            })
+        self.signatories.iter().filter_map(Signatory::witness)
     }
 
     /// Reads a note and says whether its checkpoint can be trusted: signed by one of the logs, cosigned as the quorum asks.

@@ -1,17 +1,14 @@
 //! `keyline audit verify --deep`: the whole station, held against itself, the registry and the witnesses.
 
-use std::path::PathBuf;
-
 use super::super::CommandError;
 use super::open::OpenLog;
-use super::outside;
-use crate::app::{AppError, REGISTRY_MISSING_NEXT};
+use super::outside::Outside;
+use super::warn;
 use crate::audit::{TrustPolicy, VerifierKey};
-use crate::error_text::{chain, counted};
+use crate::error_text::counted;
 use crate::event::{CheckResult, CheckState, Event, EventSink, VerdictView};
 use crate::exit::ExitCode;
-use crate::reconcile::{self, Finding, Inputs, KnownCheckpoint, Report, Scope, Severity};
-use crate::witness::WitnessClient;
+use crate::reconcile::{self, Finding, Inputs, Report, Scope, Severity};
 
 /// Verifies everything and tells each finding as it is found.
 pub(super) async fn run(
@@ -22,25 +19,28 @@ pub(super) async fn run(
 ) -> Result<ExitCode, CommandError> {
     let origin = &log.config.station.name;
     let keys = trusted(log, policy, origin, sink).await?;
-    let mut known = Outside::default();
+    let mut outside = Outside::default();
     let registry = if offline {
-        known.left_out("the registry and the witnesses were left out, as was asked for");
+        outside.left_out("the registry and the witnesses were left out, as was asked for");
         None
     } else {
-        known.ask_witnesses(log, origin).await;
-        if let Some((path, pinned)) = outside::missing_registry(log).await? {
-            known.registry_missing(path, pinned);
+        outside.ask_witnesses(log, policy, origin).await;
+        if let Some((path, pinned)) = warn::missing_registry(log).await? {
+            outside.registry_missing(path, pinned);
         }
         match log.registry().await {
             Ok(registry) => Some(registry),
             Err(words) => {
-                known.left_out(&format!("the registry was not asked: {words}"));
+                outside.left_out(&format!("the registry was not asked: {words}"));
                 None
             }
         }
     };
-    let registry_missing = known.registry_missing;
-    for check in known.checks {
+    if let Some(policy) = policy {
+        outside.find_witnessed(log, policy).await?;
+    }
+    let failures = outside.failures();
+    for check in outside.checks {
         sink.emit(Event::Check(check));
     }
     let inputs = Inputs {
@@ -49,7 +49,7 @@ pub(super) async fn run(
         origin,
         station: log.config.station.id,
         registry: registry.as_ref(),
-        known: &known.known,
+        known: &outside.known,
         scope: Scope::Everything,
         scratch: None,
     };
@@ -61,17 +61,21 @@ pub(super) async fn run(
         registry.close().await;
     }
     let report = report?;
-    let holds = report.holds() && !registry_missing;
+    let holds = report.holds() && failures == 0;
     if holds {
-        for check in parts(&report, known.known.len() as u64) {
+        for check in parts(&report, outside.known.len() as u64) {
             sink.emit(Event::Check(check));
         }
+    }
+    let mut result = report.words();
+    if failures > 0 {
+        result = format!("{result}; {failures} checks of what is outside failed");
     }
     sink.emit(Event::Verdict(Box::new(VerdictView {
         path: log.home.clone(),
         what: "station".to_owned(),
         subject: origin.clone(),
-        result: report.words(),
+        result,
         holds,
         checks: Vec::new(),
     })));
@@ -167,60 +171,6 @@ fn parts(report: &Report, witnesses: u64) -> Vec<CheckResult> {
         ));
     }
     parts
-}
-
-/// What is known of the log outside of the home.
-#[derive(Default)]
-struct Outside {
-    known: Vec<KnownCheckpoint>,
-    checks: Vec<CheckResult>,
-    registry_missing: bool,
-}
-
-impl Outside {
-    /// The registry's file is gone, and with it the pins of which the log speaks.
-    fn registry_missing(&mut self, path: PathBuf, pinned: u64) {
-        self.registry_missing = true;
-        self.checks.push(CheckResult {
-            check: "registry-missing".to_owned(),
-            state: CheckState::Fail,
-            found: AppError::RegistryMissing { path, pinned }.to_string(),
-            next: REGISTRY_MISSING_NEXT.to_owned(),
-        });
-    }
-
-    fn left_out(&mut self, words: &str) {
-        self.checks.push(CheckResult {
-            check: "outside".to_owned(),
-            state: CheckState::Warn,
-            found: words.to_owned(),
-            next: "What nobody outside has seen, nobody outside can vouch for.".to_owned(),
-        });
-    }
-
-    /// The latest checkpoint that each witness has cosigned.
-    async fn ask_witnesses(&mut self, log: &OpenLog, origin: &str) {
-        for config in &log.config.audit.witnesses {
-            let client = match WitnessClient::new(config) {
-                Ok(client) => client,
-                Err(error) => {
-                    self.left_out(&chain(&error));
-                    continue;
-                }
-            };
-            match client.latest_checkpoint(origin).await {
-                Ok(Some(note)) => self.known.push(KnownCheckpoint {
-                    source: format!("witness {}", client.key().name()),
-                    note,
-                }),
-                Ok(None) => self.left_out(&format!(
-                    "witness {} has never cosigned this log",
-                    client.key().name()
-                )),
-                Err(error) => self.left_out(&chain(&error)),
-            }
-        }
-    }
 }
 
 fn check(finding: Finding) -> CheckResult {

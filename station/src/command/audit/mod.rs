@@ -7,6 +7,7 @@ mod outside;
 mod prove;
 mod report;
 mod verify;
+mod warn;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;

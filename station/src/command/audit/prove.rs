@@ -7,7 +7,7 @@ use std::path::Path;
 use super::super::read::unit_named;
 use super::super::{CommandError, chain};
 use super::open::{OpenLog, log_refused};
-use super::outside::{warn_of_more, warn_of_quorum};
+use super::warn::{warn_of_more, warn_of_quorum};
 use crate::audit::{TlogProof, TrustPolicy};
 use crate::dossier::{self, Dossier, Outcome, RegistryRecord};
 use crate::event::{Event, EventSink};

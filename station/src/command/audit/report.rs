@@ -7,8 +7,8 @@ use sha2::{Digest as _, Sha256};
 use super::super::CommandError;
 use super::super::read::order_named;
 use super::open::OpenLog;
-use super::outside::{warn_of_more, warn_of_quorum};
 use super::prove::write_new;
+use super::warn::{warn_of_more, warn_of_quorum};
 use crate::event::{Event, EventSink};
 use crate::report::{self, Window};
 

@@ -1,7 +1,7 @@
 //! `keyline audit verify` of files: what each is, is seen from its content.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -14,7 +14,11 @@ use crate::error_text::counted;
 use crate::event::{CheckResult, CheckState, Event, EventSink, VerdictView};
 use crate::exit::ExitCode;
 use crate::export;
+use crate::regular_file;
 use crate::report;
+
+/// The longest leaf that is read, in bytes: C2SP entries have at most so many.
+const LEAF_LENGTH_MAX: u64 = 65_536;
 
 /// How a C2SP proof file begins.
 const TLOG_PROOF: &str = "c2sp.org/tlog-proof@";
@@ -48,7 +52,7 @@ fn verify(path: &Path, policy: &TrustPolicy) -> Result<VerdictView, CommandError
         proof_file(path, &text, policy)?
     } else if text.trim_start().starts_with('{') {
         dossier_file(path, &text, policy)
-    } else if text.starts_with(report::PAGE_BEGIN) {
+    } else if report::is_page(&text) {
         report_file(path, &text, policy)
     } else {
         return Err(other::other_text(path, &text));
@@ -62,7 +66,7 @@ fn read(path: &Path) -> Result<String, CommandError> {
         source,
     };
     let mut bytes = Vec::new();
-    File::open(path)
+    regular_file::open(path)
         .and_then(|file| file.take(dossier::LENGTH_MAX + 1).read_to_end(&mut bytes))
         .map_err(unreadable)?;
     if bytes.len() as u64 > dossier::LENGTH_MAX {
@@ -247,10 +251,24 @@ fn export_directory(path: &Path, policy: &TrustPolicy) -> VerdictView {
 /// A C2SP proof file; its leaf lies beside it.
 fn proof_file(path: &Path, text: &str, policy: &TrustPolicy) -> Result<VerdictView, CommandError> {
     let leaf_path = path.with_extension("leaf");
-    let leaf = fs::read(&leaf_path).map_err(|source| CommandError::Input {
-        path: leaf_path,
-        source,
-    })?;
+    let mut leaf = Vec::new();
+    let read = regular_file::open(&leaf_path)
+        .and_then(|file| file.take(LEAF_LENGTH_MAX + 1).read_to_end(&mut leaf));
+    if let Err(source) = read {
+        return Err(CommandError::Input {
+            path: leaf_path,
+            source,
+        });
+    }
+    if leaf.len() as u64 > LEAF_LENGTH_MAX {
+        return Err(CommandError::Usage {
+            message: format!(
+                "expected a leaf of at most {} KiB at {}, got a longer one",
+                LEAF_LENGTH_MAX / 1024,
+                leaf_path.display()
+            ),
+        });
+    }
     let proof: Result<TlogProof, AuditError> = text.parse();
     let checked = proof.and_then(|proof| {
         let checkpoint = proof.verify(&leaf, |note| {
