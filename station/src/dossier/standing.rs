@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use keyline_protocol::identity::fingerprint;
 
-use super::log::Told;
 use super::finding::{Finding, broken, holds};
+use super::log::Told;
 use crate::record::{Change, Evidence, RunId, RunResult, parse_proof_transcript};
 
 /// What a pass stands on: the latest proof and the latest pin.

@@ -3,6 +3,7 @@
 use keyline_protocol::identity::Platform;
 use keyline_station::reconcile::Code;
 use keyline_station::record::{Change, DeviceIdText};
+use keyline_station::registry::Revocation;
 
 use crate::common::unit;
 use crate::forged::forge;
@@ -26,7 +27,12 @@ fn told() -> Station {
         operator: "op-1".to_owned(),
         reason: "it was stolen".to_owned(),
     }]);
-    let revoke = bench.registry.revoke(device(3), "it was stolen", "op-1");
+    let revoke = bench.registry.revoke(Revocation {
+        device_id: device(3),
+        station: bench.station,
+        operator: "op-1".to_owned(),
+        reason: "it was stolen".to_owned(),
+    });
     bench.runtime.block_on(revoke).unwrap();
     bench.commit(vec![Change::OrderShipped {
         order: bench.order.id,
