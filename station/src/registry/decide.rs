@@ -3,7 +3,7 @@
 use super::RegistryError;
 use super::known::{
     AlarmRow, Basis, ClaimRow, Fingerprint, Known, KnownKey, PinRow, PinState, RevocationRow,
-    Writes,
+    RevokedBy, Writes,
 };
 use super::model::{AlarmKind, ImportRow, ImportTerms, Revocation};
 use super::request::{Act, Outcome};
@@ -31,6 +31,7 @@ impl<'a> Decision<'a> {
                 let taken = rows.iter().map(|row| self.import(row, terms));
                 Ok(Outcome::Imported(taken.collect()))
             }
+            Act::CarryOut(act) => self.carry_out(act).map(Outcome::CarriedOut),
             Act::Revoke(revocation) => self.revoke(revocation).map(Outcome::Revoked),
             Act::Checkpoint(shown) => self.enter(shown).map(Outcome::Entered),
             Act::Close => Ok(Outcome::Closed),
@@ -224,8 +225,9 @@ impl<'a> Decision<'a> {
         let (fingerprint, generation, weak) = (*fingerprint, key.generation, key.weak);
         self.known.change(&fingerprint, PinState::Revoked, weak);
         self.writes.revocations.push(RevocationRow {
-            revocation,
+            device_id,
             generation,
+            by: RevokedBy::Station(revocation),
         });
         Ok(fingerprint)
     }

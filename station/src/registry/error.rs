@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::authority::AuthorityError;
 use crate::record::{DeviceIdText, FailureCode, StationId};
 
 /// Why the registry refuses, or can't answer. A refusal leaves nothing behind but, where it may mean a clone, an alarm.
@@ -202,6 +203,41 @@ pub enum RegistryError {
         /// The key.
         fingerprint: [u8; 32],
     },
+    /// A demonstration's root on a server.
+    #[error("expected a root policy that is no demonstration's, got a demonstration's")]
+    DemonstrationRoot,
+    /// The registry obeys another root.
+    #[error("this registry obeys the root policy {}, got {}", hex::encode(.known), hex::encode(.got))]
+    RootKnown {
+        /// The digest of the one that it obeys.
+        known: [u8; 32],
+        /// The digest of this one.
+        got: [u8; 32],
+    },
+    /// The registry obeys no root yet.
+    #[error("expected a registry that obeys a root policy, this one has none yet")]
+    NoRoot,
+    /// The bundle counts under another root.
+    #[error("expected a bundle under the root policy {}, got one under {}", hex::encode(.expected), hex::encode(.got))]
+    OtherRoot {
+        /// The digest of the root that the registry obeys.
+        expected: [u8; 32],
+        /// The digest of the bundle's.
+        got: [u8; 32],
+    },
+    /// The registry has a later version, or another text of this one.
+    #[error("expected a version of {bundle} later than {known}, got {got}")]
+    BundleRolledBack {
+        /// Kind and subject.
+        bundle: String,
+        /// The version that it has.
+        known: u64,
+        /// This one's.
+        got: u64,
+    },
+    /// What was signed is not enough.
+    #[error(transparent)]
+    Authority(#[from] Box<AuthorityError>),
     /// The station was enrolled before, or another one of its name.
     #[error("expected a new station, {id} or one named {name:?} is enrolled already")]
     StationKnown {
@@ -293,6 +329,12 @@ impl RegistryError {
             | Self::Damaged { .. }
             | Self::NotClaimed { .. }
             | Self::BadCheckpoint { .. }
+            | Self::DemonstrationRoot
+            | Self::RootKnown { .. }
+            | Self::NoRoot
+            | Self::OtherRoot { .. }
+            | Self::BundleRolledBack { .. }
+            | Self::Authority(_)
             | Self::StationKnown { .. }
             | Self::StationUnknown { .. }
             | Self::LogRolledBack { .. }

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::record::{Claim, DeviceIdText, ProductId, Proof, StationId};
 
+use super::acts::{NewKey, TwoPersonAct};
 use super::log::{LogAlarmKind, LogCheckpoint};
 use super::model::{AlarmKind, ImportRow, ImportTerms, Revocation};
 
@@ -62,6 +63,8 @@ pub(super) enum Basis<'a> {
     Bench(&'a Claim),
     /// Somebody who may took it in from a file.
     Import(&'a ImportRow, &'a ImportTerms),
+    /// Two people agreed, and the key's holder signed.
+    Rotation(&'a TwoPersonAct, &'a NewKey),
 }
 
 /// A claim that is to be written.
@@ -85,8 +88,18 @@ pub(super) struct PinRow<'a> {
 /// A revocation that is to be written.
 #[derive(Debug)]
 pub(super) struct RevocationRow<'a> {
-    pub(super) revocation: &'a Revocation,
+    pub(super) device_id: DeviceIdText,
     pub(super) generation: i64,
+    pub(super) by: RevokedBy<'a>,
+}
+
+/// On whose word a key is revoked.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum RevokedBy<'a> {
+    /// One person at the station where the unit was scrapped or reworked.
+    Station(&'a Revocation),
+    /// Two people.
+    Act(&'a TwoPersonAct),
 }
 
 /// An alarm that is to be written.
@@ -135,6 +148,10 @@ pub(super) struct Known {
     devices: HashMap<DeviceIdText, HashSet<Fingerprint>>,
     /// The products of those that the batch names which the registry has.
     pub(super) products: BTreeSet<String>,
+    /// Those of the acts that the batch names which were carried out.
+    pub(super) acts: HashSet<[u8; 32]>,
+    /// Those that were asked for.
+    pub(super) requests: HashSet<[u8; 32]>,
     /// Which key a nonce has proven.
     pub(super) nonces: HashMap<[u8; 32], Fingerprint>,
     /// By origin.
@@ -149,6 +166,7 @@ pub(super) struct Writes<'a> {
     pub(super) claims: Vec<ClaimRow<'a>>,
     pub(super) proofs: Vec<&'a Proof>,
     pub(super) pins: Vec<PinRow<'a>>,
+    pub(super) acts: Vec<&'a TwoPersonAct>,
     pub(super) revocations: Vec<RevocationRow<'a>>,
     pub(super) alarms: Vec<AlarmRow<'a>>,
     /// Logs that were never seen before.
@@ -163,6 +181,7 @@ impl Writes<'_> {
         self.claims.is_empty()
             && self.proofs.is_empty()
             && self.pins.is_empty()
+            && self.acts.is_empty()
             && self.revocations.is_empty()
             && self.alarms.is_empty()
             && self.checkpoints.is_empty()

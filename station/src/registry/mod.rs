@@ -13,8 +13,11 @@
 //! requests name, decide in memory, write, commit. Where others write at the same time, the transaction is serializable and is carried
 //! out anew if it lost. All SQL of the registry is in this module.
 
+mod act_store;
+mod acts;
 mod address;
 mod alarm_store;
+mod bundles;
 mod connections;
 mod constraint;
 mod decide;
@@ -40,7 +43,9 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+pub use acts::{ActReceipt, TwoPersonAct};
 pub use address::{RegistryAddress, RegistryFiles};
+pub use bundles::KeptBundle;
 pub use error::RegistryError;
 pub use keys_page::{KeyPlace, ListedKey};
 pub use log::{CheckpointReceipt, EnteredCheckpoint, LogAlarm, LogAlarmKind, LogCheckpoint};
@@ -156,6 +161,19 @@ impl Registry {
     ) -> Result<Vec<Result<PinReceipt, RegistryError>>, RegistryError> {
         match self.ask(Act::Import(Box::new((terms, rows)))).await? {
             Outcome::Imported(answers) => Ok(answers),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    /// Carries out an act on which two people agreed: the old key is trusted no more, and where the act gives a new one, that is. The very
+    /// same act again is accepted, with `already`. The database refuses one whose two people are one.
+    ///
+    /// # Errors
+    /// [`RegistryError::NotPinned`], [`RegistryError::DeviceHasAnotherKey`] where the act is about another key than the active one,
+    /// [`RegistryError::KeyBelongsToAnother`] or [`RegistryError::KeyBurnt`] for a new key that was used before.
+    pub async fn carry_out(&self, act: TwoPersonAct) -> Result<ActReceipt, RegistryError> {
+        match self.ask(Act::CarryOut(Box::new(act))).await? {
+            Outcome::CarriedOut(receipt) => Ok(receipt),
             other => Err(other.unexpected()),
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use tokio::sync::oneshot;
 
 use super::RegistryError;
+use super::acts::{ActReceipt, TwoPersonAct};
 use super::log::{CheckpointReceipt, LogCheckpoint};
 use super::model::{ImportRow, ImportTerms, Revocation};
 use crate::record::{Claim, ClaimReceipt, DeviceIdText, PinReceipt, Proof};
@@ -18,6 +19,7 @@ pub(super) enum Act {
     Enter(Box<(Claim, Proof)>),
     Import(Box<(ImportTerms, Vec<ImportRow>)>),
     Revoke(Box<Revocation>),
+    CarryOut(Box<TwoPersonAct>),
     Checkpoint(Box<LogCheckpoint>),
     /// Nothing after this is taken.
     Close,
@@ -39,6 +41,12 @@ impl Act {
                     names.products.extend(row.product.clone());
                 }
             }
+            Self::CarryOut(act) => {
+                names.device(act.device_id);
+                let new = act.new.as_ref().map(|new| new.fingerprint().to_vec());
+                names.fingerprints.extend(new);
+                names.acts.push(act.id);
+            }
             Self::Revoke(revocation) => names.device(revocation.device_id),
             Self::Checkpoint(_) | Self::Close => {}
         }
@@ -52,6 +60,7 @@ pub(super) struct Names {
     pub(super) devices: Vec<Vec<u8>>,
     pub(super) nonces: Vec<Vec<u8>>,
     pub(super) products: BTreeSet<String>,
+    pub(super) acts: Vec<[u8; 32]>,
 }
 
 impl Names {
@@ -81,6 +90,7 @@ pub(super) enum Outcome {
     Pinned(PinReceipt),
     Imported(Vec<Result<PinReceipt, RegistryError>>),
     Revoked([u8; 32]),
+    CarriedOut(ActReceipt),
     Entered(CheckpointReceipt),
     Closed,
 }

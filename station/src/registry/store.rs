@@ -1,16 +1,19 @@
 //! What a batch reads and writes. Everything here runs inside the batch's transaction.
 
+use std::collections::HashSet;
+
 use keyline_protocol::identity::DeviceId;
 use sqlx::AnyConnection;
 
+use super::acts::{NewKey, TwoPersonAct};
 use super::address::Engine;
 use super::decide::Decision;
-use super::known::{Basis, ClaimRow, Known, KnownKey, PinRow, PinState, RevocationRow};
+use super::known::{Basis, ClaimRow, Known, KnownKey, PinRow, PinState, RevocationRow, RevokedBy};
 use super::log_store::{self, station_id};
 use super::model::{ImportRow, ImportTerms};
 use super::request::{Names, Request};
 use super::rows::{Kind, Lookup, Table, Value};
-use super::{RegistryError, alarm_store};
+use super::{RegistryError, act_store, alarm_store};
 use crate::record::{Claim, DeviceIdText, ProductId, Proof};
 
 /// Why a batch could not be read or written.
@@ -132,6 +135,24 @@ pub(super) async fn read(
             known.products.insert(product);
         }
     }
+    for act in names.acts {
+        for (sql, found) in [
+            (
+                "SELECT COUNT(*) FROM act_request WHERE id = $1",
+                &mut known.requests,
+            ),
+            (
+                "SELECT COUNT(*) FROM act_approval WHERE request = $1",
+                &mut known.acts,
+            ),
+        ] {
+            let question = sqlx::query_scalar(sql).bind(act.to_vec());
+            let rows: i64 = question.fetch_one(&mut *connection).await?;
+            if rows > 0 {
+                found.insert(act);
+            }
+        }
+    }
     log_store::read(engine, connection, &mut known, requests).await?;
     Ok(known)
 }
@@ -224,6 +245,7 @@ static REVOCATIONS: Table = Table::new(
     &[
         ("device_id", Kind::Blob),
         ("generation", Kind::Integer),
+        ("act", Kind::Blob),
         ("station", Kind::Blob),
         ("operator", Kind::Text),
         ("reason", Kind::Text),
@@ -237,8 +259,24 @@ pub(super) async fn write(
     connection: &mut AnyConnection,
     decision: Decision<'_>,
 ) -> Result<(), StoreError> {
-    let Decision { writes, now_ms, .. } = decision;
+    let Decision {
+        known,
+        writes,
+        now_ms,
+    } = decision;
     let now = signed(now_ms);
+    act_store::write(engine, connection, &known, &writes, now).await?;
+    // A revocation opens the next generation; one of a pin that is entered in this batch comes after it.
+    let pins = writes.pins.iter();
+    let new_pins: HashSet<_> = pins.map(|pin| (pin.device_id, pin.generation)).collect();
+    let (after, before): (Vec<_>, Vec<_>) = writes
+        .revocations
+        .iter()
+        .partition(|row| new_pins.contains(&(row.device_id, row.generation)));
+    let before = before.into_iter().map(|row| revocation_row(row, now));
+    REVOCATIONS
+        .insert(engine, connection, before.collect())
+        .await?;
     let claims = writes.claims.iter().map(|row| claim_row(row, now));
     CLAIMS.insert(engine, connection, claims.collect()).await?;
     let proofs: Result<_, StoreError> = writes
@@ -249,12 +287,9 @@ pub(super) async fn write(
     PROOFS.insert(engine, connection, proofs?).await?;
     let pins = writes.pins.iter().map(|row| pin_row(row, now));
     PINS.insert(engine, connection, pins.collect()).await?;
-    let revocations = writes
-        .revocations
-        .iter()
-        .map(|row| revocation_row(row, now));
+    let after = after.into_iter().map(|row| revocation_row(row, now));
     REVOCATIONS
-        .insert(engine, connection, revocations.collect())
+        .insert(engine, connection, after.collect())
         .await?;
     alarm_store::write(engine, connection, &writes, now).await?;
     log_store::write(engine, connection, &writes, now).await
@@ -269,6 +304,7 @@ fn claim_row(row: &ClaimRow<'_>, now: i64) -> Vec<Value> {
     match row.basis {
         Basis::Bench(claim) => bench_row(claim, place, now),
         Basis::Import(import, terms) => import_row(import, terms, place, now),
+        Basis::Rotation(act, new) => rotation_row(act, new, place, now),
     }
 }
 
@@ -322,6 +358,32 @@ fn import_row(import: &ImportRow, terms: &ImportTerms, place: [Value; 3], now: i
     ]
 }
 
+/// What shows the possession of the new key is its signature over the act.
+fn rotation_row(act: &TwoPersonAct, new: &NewKey, place: [Value; 3], now: i64) -> Vec<Value> {
+    let [generation, turn, revoked_generation] = place;
+    vec![
+        new.fingerprint()[..].into(),
+        act.device_id.0.as_bytes()[..].into(),
+        generation,
+        turn,
+        revoked_generation,
+        "rotation".into(),
+        new.algorithm.0.name().into(),
+        Value::Null,
+        new.public_key[..].into(),
+        act.id[..].into(),
+        new.signature[..].into(),
+        Value::Null,
+        Value::Null,
+        Value::Null,
+        Value::Null,
+        Value::Null,
+        Value::Null,
+        0.into(),
+        now.into(),
+    ]
+}
+
 fn proof_row(proof: &Proof, now: i64) -> Result<Vec<Value>, StoreError> {
     let record = serde_json::to_string(proof).map_err(|error| {
         StoreError::Damaged("a proof", "one that JSON can hold", error.to_string())
@@ -350,13 +412,27 @@ fn pin_row(row: &PinRow<'_>, now: i64) -> Vec<Value> {
 }
 
 fn revocation_row(row: &RevocationRow<'_>, now: i64) -> Vec<Value> {
-    let revocation = row.revocation;
+    let (act, station, operator, reason) = match row.by {
+        RevokedBy::Station(revocation) => (
+            Value::Null,
+            revocation.station.as_bytes()[..].into(),
+            revocation.operator.as_str(),
+            revocation.reason.as_str(),
+        ),
+        RevokedBy::Act(act) => (
+            act.id[..].into(),
+            Value::Null,
+            act.requester.as_str(),
+            act.reason.as_str(),
+        ),
+    };
     vec![
-        revocation.device_id.0.as_bytes()[..].into(),
+        row.device_id.0.as_bytes()[..].into(),
         row.generation.into(),
-        revocation.station.as_bytes()[..].into(),
-        revocation.operator.as_str().into(),
-        revocation.reason.as_str().into(),
+        act,
+        station,
+        operator.into(),
+        reason.into(),
         now.into(),
     ]
 }

@@ -74,7 +74,7 @@ fn a_good_file_ends_well_and_other_files_are_refused() {
     run(&["good.csv", "--dry-run", "--report", "good.csv"]).refused(2, "output");
     run(&["good.csv", "--dry-run", "--state", "s"]).refused(2, "usage");
     run(&["good.csv", "--resume"]).refused(2, "usage");
-    run(&["good.csv"]).refused(3, "not-ready");
+    run(&["good.csv"]).refused(3, "home-missing");
     let ran = run(&["good.csv", "--dry-run", "--format", "jsonl"]);
     assert_eq!((ran.code, ran.all("refused-row").len()), (1, 2));
 }

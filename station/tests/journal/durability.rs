@@ -219,7 +219,7 @@ async fn another_process_reads_while_the_station_writes() {
     let seen = reader.unit(device(1)).await.unwrap().unwrap();
     assert_eq!(seen.state, UnitState::Passed);
     let missing = JournalReader::open(&home.path().with_extension("none")).await;
-    assert!(matches!(missing, Err(JournalError::Database { .. })));
+    assert!(matches!(missing, Err(JournalError::Missing { .. })));
     journal.clone().close().await.unwrap();
     let closed = journal.commit(vec![Change::Stopped]).await;
     assert!(matches!(closed, Err(JournalError::Stopped { .. })));

@@ -83,7 +83,8 @@ fn every_fault(call: &str, error: &str) {
                 Some(witness) => {
                     let (seen, failures) = drive(&witness, &log);
                     if when.ends_with('+') {
-                        assert!(failures > 1, "{point}: {failures}");
+                        // As strace counts by thread, a late fault may meet only the last of the calls.
+                        assert!(failures > 0, "{point}");
                     } else {
                         // strace counts the calls of each thread by itself: as many fail once as there are threads that write.
                         assert!(seen > 0, "{point}: it never recovered");
