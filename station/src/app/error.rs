@@ -77,6 +77,16 @@ pub enum AppError {
         /// The root's name.
         root: String,
     },
+    /// The registry obeys another root policy.
+    #[error(
+        "expected a registry that obeys this station's root policy \"{ours}\", got one that obeys \"{registry}\""
+    )]
+    OtherRoot {
+        /// The name of the registry's.
+        registry: String,
+        /// The name of this station's.
+        ours: String,
+    },
     /// Who acts, or may not.
     #[error("not allowed")]
     Operator(#[source] OperatorError),
@@ -97,7 +107,9 @@ impl AppError {
             Self::Authority(error) => authority_exit_code(error),
             Self::Journal(error) if error.is_refusal() => ExitCode::Usage,
             Self::AuditKey { .. } | Self::Journal(_) | Self::Cosign(_) => ExitCode::AuditRefused,
-            Self::Operator(_) | Self::BundleWanted { .. } => ExitCode::NotAllowed,
+            Self::Operator(_) | Self::BundleWanted { .. } | Self::OtherRoot { .. } => {
+                ExitCode::NotAllowed
+            }
         }
     }
 
@@ -138,6 +150,7 @@ impl AppError {
             Self::Authority(_) => "authority",
             Self::Root { .. } => "root-policy",
             Self::BundleWanted { .. } => "bundle-wanted",
+            Self::OtherRoot { .. } => "other-root",
             Self::Operator(_) => "not-allowed",
         }
     }
@@ -165,6 +178,9 @@ impl AppError {
             }
             Self::BundleWanted { .. } => {
                 "Have the product signed (`keyline authority bundle product --help`, docs/CEREMONY.md), then `keyline product add --bundle FILE`."
+            }
+            Self::OtherRoot { .. } => {
+                "Make the station with that registry's root: `keyline init --authority FILE` (docs/CEREMONY.md)."
             }
             Self::Operator(OperatorError::NotAllowed { .. }) => {
                 "Ask somebody whose role allows it, or name his token with --operator-token FILE."

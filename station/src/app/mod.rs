@@ -145,6 +145,7 @@ impl App {
         self.refuse_missing_registry().await?;
         let address = self.home.registry_address()?;
         let registry = Registry::open(address).await?;
+        self.refuse_other_root(&registry).await?;
         *connected = Some(registry.clone());
         self.cosigner.with_registry(&registry).await;
         Ok(registry)
@@ -159,6 +160,27 @@ impl App {
         match self.journal.pinned_count().await? {
             0 => Ok(()),
             pinned => Err(AppError::RegistryMissing { path, pinned }),
+        }
+    }
+
+    /// A registry that obeys another root is another company's, or this home is a demonstration's. One that is out of reach is asked the
+    /// next time that a home is opened.
+    async fn refuse_other_root(&self, registry: &Registry) -> Result<(), AppError> {
+        let asked = tokio::time::timeout(REGISTRY_PATIENCE, registry.root_policy()).await;
+        match asked {
+            Ok(Ok(Some(root))) => {
+                let ours = self.root_policy()?;
+                if root.digest() == ours.digest() {
+                    return Ok(());
+                }
+                Err(AppError::OtherRoot {
+                    registry: root.name().to_string(),
+                    ours: ours.name().to_string(),
+                })
+            }
+            Ok(Ok(None)) | Err(_) => Ok(()),
+            Ok(Err(error)) if error.is_temporary() => Ok(()),
+            Ok(Err(error)) => Err(error.into()),
         }
     }
 

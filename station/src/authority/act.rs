@@ -1,5 +1,6 @@
 //! An act that two people must want: what is to be done to which unit's key, and why.
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::lines::{Lines, hash};
@@ -21,7 +22,8 @@ pub const ACT_LIFETIME_MAX_MS: u64 = 7 * ACT_LIFETIME_DEFAULT_MS;
 const REASON_LENGTH: std::ops::RangeInclusive<usize> = 3..=200;
 
 /// Kinds of acts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ActKind {
     /// The cloud trusts a key no more.
     PinRevoke,

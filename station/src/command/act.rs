@@ -135,16 +135,59 @@ impl Act<'_> {
             Permit::Scrap,
             "a scrapped unit is out for good and is never released",
         )?;
-        self.commit(Change::UnitScrapped {
+        // A unit that is gone must not be trusted any more; one that is in the bin must not wait for a link either.
+        let pin = match self.app.registry().await {
+            Ok(registry) => registry.pin_of(unit.device_id).await.map_err(Into::into),
+            Err(error) => Err(CommandError::from(error)),
+        };
+        let mut changes = Vec::new();
+        if let Ok(Some(pin)) = &pin {
+            changes.push(Change::PinRevoked {
+                device_id: unit.device_id,
+                fingerprint: pin.fingerprint,
+                operator: self.operator(),
+                reason: reason.clone(),
+            });
+        }
+        changes.push(Change::UnitScrapped {
             device_id: unit.device_id,
             operator: self.operator(),
-            reason,
-        })
-        .await?;
+            reason: reason.clone(),
+        });
+        self.app.journal().commit(changes).await?;
+        let revoked = match pin {
+            Ok(Some(_)) => self.revoke_scrapped(unit.device_id, reason).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = revoked {
+            self.sink.emit(Event::Warning {
+                message: format!("its pin was not revoked: {}", super::chain(&error)),
+                next: format!(
+                    "Have two people revoke it: `keyline pin revoke {}`.",
+                    unit.device_id.0
+                ),
+            });
+        }
         self.say(format!(
             "Scrapped unit {}. Put it in the scrap bin.",
             unit.device_id.0
         ));
+        Ok(())
+    }
+
+    async fn revoke_scrapped(
+        &self,
+        device_id: DeviceIdText,
+        reason: String,
+    ) -> Result<(), CommandError> {
+        let revocation = Revocation {
+            device_id,
+            station: self.app.home().station(),
+            operator: self.operator(),
+            reason,
+        };
+        self.app.registry().await?.revoke(revocation).await?;
         Ok(())
     }
 

@@ -386,6 +386,11 @@ pub(super) enum UnitCommand {
         #[arg(long, value_enum, value_name = "ACT")]
         permit: Vec<Permit>,
     },
+    /// Take back a unit that a customer sent in: two people revoke its pin, and a rework order may give it a new key
+    #[command(
+        after_help = "EXAMPLE\n    keyline unit return TH-000123 --reason 'came back from the field' --out return.act\n    keyline authority sign return.act --key ann.key\n    keyline authority sign return.act --key ben.key\n    keyline unit return TH-000123 --act return.act --roster acme"
+    )]
+    Return(ActArguments),
     /// Revoke a unit's pin, so that a rework order may give it a new key
     #[command(
         after_help = "EXAMPLE\n    keyline unit rework TH-000123 --reason 'board replaced' --permit revoke"
@@ -410,4 +415,46 @@ pub(super) enum PinCommand {
         /// Device id, serial, or key fingerprint (64 hexadecimal digits)
         unit: String,
     },
+    /// Revoke a unit's pin: the cloud trusts its key no more, for ever. Two people of a roster sign it
+    #[command(
+        long_about = "First writes the act (--reason, --out), which two members of the roster sign (`keyline authority sign`), then carries out \
+the signed one (--act, --roster). An act counts for a day, and once; nobody agrees with himself.",
+        after_help = "EXAMPLE\n    keyline pin revoke TH-000123 --reason 'stolen from the lorry' --out revoke.act\n    keyline authority sign revoke.act --key ann.key\n    keyline authority sign revoke.act --key ben.key\n    keyline pin revoke TH-000123 --act revoke.act --roster acme"
+    )]
+    Revoke(ActArguments),
+    /// Give a unit's pin another key, whose holder shows that he has it. Two people of a roster sign it
+    #[command(
+        long_about = "First writes the act (--reason, --out), which the new key signs as it is and two members of the roster sign after that, then \
+carries out the signed one (--act, --roster, --possession). The old key is kept in the history and never returns.",
+        after_help = "EXAMPLE\n    keyline pin rotate TH-000123 --new-key new.pem --reason 'yearly' --out rotate.act\n    openssl dgst -sha256 -sign new.private -out possession.sig rotate.act\n    keyline authority sign rotate.act --key ann.key\n    keyline authority sign rotate.act --key ben.key\n    keyline pin rotate TH-000123 --new-key new.pem --possession possession.sig --act rotate.act --roster acme"
+    )]
+    Rotate {
+        #[command(flatten)]
+        act: ActArguments,
+        /// The new public key, PEM
+        #[arg(long, value_name = "FILE")]
+        new_key: PathBuf,
+        /// The new key's signature over the act's text, before anybody signed it
+        #[arg(long, value_name = "FILE")]
+        possession: Option<PathBuf>,
+    },
+}
+
+/// What an act of two people is made from, or carried out with.
+#[derive(Debug, Args)]
+pub(super) struct ActArguments {
+    /// Device id or serial
+    pub(super) unit: String,
+    /// Why; the act is written, and nothing is changed
+    #[arg(long, requires = "out", conflicts_with = "act")]
+    pub(super) reason: Option<String>,
+    /// The new file for the act
+    #[arg(long, value_name = "FILE", requires = "reason")]
+    pub(super) out: Option<PathBuf>,
+    /// The act that two people signed; it is carried out
+    #[arg(long, value_name = "FILE", requires = "roster")]
+    pub(super) act: Option<PathBuf>,
+    /// The roster in which the two people are
+    #[arg(long, value_name = "NAME", requires = "act")]
+    pub(super) roster: Option<Name>,
 }

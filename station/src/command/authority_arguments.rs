@@ -25,6 +25,18 @@ pub(super) enum AuthorityCommand {
         /// The signed bundle
         file: PathBuf,
     },
+    /// Enter a signed root policy or bundle in the registry, from which stations fetch it
+    #[command(
+        long_about = "The first root policy that a registry gets is the one that it obeys; another one has to be signed by enough keys of both. \
+A registry on a server takes no demonstration's.",
+        after_help = "EXAMPLES\n    keyline --home ./desk authority publish root.policy\n    keyline --home ./desk authority publish thermostat-2.bundle"
+    )]
+    Publish {
+        /// The signed file
+        file: PathBuf,
+    },
+    /// Install the rosters and enrolments of the registry that are newer than this home's, and tell of newer products
+    Fetch,
     /// Pin another root policy in this home, which enough keys of the old and the new one signed
     #[command(after_help = "EXAMPLE\n    keyline authority replace-root root-2.policy")]
     ReplaceRoot {

@@ -140,6 +140,8 @@ async fn change(
         Request::ProductAdd(draft) => act.add_product(*draft).await,
         Request::ProductAddBundle(request) => act.add_signed_product(*request).await,
         Request::AuthorityInstall { note } => act.install_bundle(&note).await,
+        Request::AuthorityPublish { note } => act.publish(&note).await,
+        Request::AuthorityFetch => act.fetch_bundles().await,
         Request::AuthorityReplaceRoot { note } => act.replace_root(&note).await,
         Request::ProductRetire { product } => act.retire_product(&product).await,
         Request::OrderAdd {
@@ -166,6 +168,8 @@ async fn change(
             reason,
             permit,
         } => act.retire_log_key(&key, reason, &permit).await,
+        Request::ActDraft(draft) => act.draft_act(*draft).await,
+        Request::ActCarryOut(order) => act.carry_out_act(*order).await,
         Request::StationEnroll {
             station,
             name,

@@ -8,7 +8,7 @@ use keyline_protocol::record::CREDENTIALS_LENGTH_MAX;
 use zeroize::Zeroizing;
 
 use super::arguments::{
-    Command, OrderCommand, PinCommand, ProductCommand, StationCommand, UnitCommand,
+    ActArguments, Command, OrderCommand, PinCommand, ProductCommand, StationCommand, UnitCommand,
 };
 use super::audit::AuditAction;
 use super::audit_arguments::{AuditCommand, KeyCommand, KeyMake, TokenArguments};
@@ -17,15 +17,17 @@ use super::authority_arguments::{AuthorityCommand, FilesCommand};
 use super::export::lower as export;
 use super::fleet::{self, DryRun};
 use super::log_key::NewKey;
+use super::pin_act;
 use super::product_arguments::ProductAdd;
 use super::witness::WitnessRequest;
 use super::witness_arguments::WitnessCommand;
 use super::{
-    CommandError, DemoRequest, Permit, ProductBundleRequest, ProductDraft, ProvisionRequest,
-    Request,
+    ActDraft, ActOrder, CommandError, DemoRequest, Permit, ProductBundleRequest, ProductDraft,
+    ProvisionRequest, Request,
 };
 use crate::app::{InitOptions, ReplaceOptions, TokenOptions};
 use crate::audit::TokenKey;
+use crate::authority::ActKind;
 use crate::cloud_key::CloudKey;
 use crate::home::SlotConfig;
 use crate::record::{OrderState, UnitState};
@@ -101,7 +103,7 @@ pub(super) fn lower(command: Command, home: Option<PathBuf>) -> Result<Action, C
         Command::Product(command) => Action::Request(product(command)?),
         Command::Order(command) => Action::Request(order(command)),
         Command::Unit(command) => Action::Request(unit(command)?),
-        Command::Pin(PinCommand::Show { unit }) => Action::Request(Request::PinShow { unit }),
+        Command::Pin(command) => Action::Request(pin(command)?),
         Command::Audit(command) => audit(command)?,
         Command::Station(command) => station(command)?,
         Command::Sync { wait } => Action::Request(Request::Sync { wait_s: wait }),
@@ -254,6 +256,10 @@ fn authority(command: AuthorityCommand) -> Result<Action, CommandError> {
         AuthorityCommand::Install { file } => Action::Request(Request::AuthorityInstall {
             note: read_text(&file)?,
         }),
+        AuthorityCommand::Publish { file } => Action::Request(Request::AuthorityPublish {
+            note: read_text(&file)?,
+        }),
+        AuthorityCommand::Fetch => Action::Request(Request::AuthorityFetch),
         AuthorityCommand::ReplaceRoot { file } => Action::Request(Request::AuthorityReplaceRoot {
             note: read_text(&file)?,
         }),
@@ -419,8 +425,65 @@ fn order(command: OrderCommand) -> Request {
     }
 }
 
+fn pin(command: PinCommand) -> Result<Request, CommandError> {
+    Ok(match command {
+        PinCommand::Show { unit } => Request::PinShow { unit },
+        PinCommand::Revoke(act) => two_people(ActKind::PinRevoke, act, None, None)?,
+        PinCommand::Rotate {
+            act,
+            new_key,
+            possession,
+        } => two_people(ActKind::PinRotate, act, Some(new_key), possession)?,
+    })
+}
+
+/// The act to be signed where a reason is given, else the signed one to be carried out.
+fn two_people(
+    kind: ActKind,
+    typed: ActArguments,
+    new_key: Option<PathBuf>,
+    possession: Option<PathBuf>,
+) -> Result<Request, CommandError> {
+    let ActArguments {
+        unit,
+        reason,
+        out,
+        act,
+        roster,
+    } = typed;
+    if let (Some(reason), Some(out)) = (reason, out) {
+        return Ok(Request::ActDraft(Box::new(ActDraft {
+            kind,
+            unit,
+            new_key: new_key
+                .map(|path| pin_act::new_key(&path).map(|(_, key)| key))
+                .transpose()?,
+            reason,
+            out: pin_act::absolute(out)?,
+        })));
+    }
+    let (Some(act), Some(roster)) = (act, roster) else {
+        return Err(CommandError::Usage {
+            message: "expected --reason and --out for an act that is to be signed, or --act and --roster for one that two people signed"
+                .to_owned(),
+        });
+    };
+    let shown = match (new_key, possession) {
+        (Some(key), Some(signature)) => Some(pin_act::possession(&key, &signature)?),
+        _ => None,
+    };
+    Ok(Request::ActCarryOut(Box::new(ActOrder {
+        kind,
+        unit,
+        note: pin_act::read_act(&act)?,
+        roster,
+        possession: shown,
+    })))
+}
+
 fn unit(command: UnitCommand) -> Result<Request, CommandError> {
     Ok(match command {
+        UnitCommand::Return(act) => two_people(ActKind::UnitReturn, act, None, None)?,
         UnitCommand::List {
             order,
             state,

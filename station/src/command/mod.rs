@@ -12,6 +12,7 @@ mod authority;
 mod authority_act;
 mod authority_arguments;
 mod authority_bundle;
+mod authority_registry;
 mod beside;
 mod demo;
 mod doctor;
@@ -27,6 +28,7 @@ mod log;
 mod log_key;
 mod lower;
 mod output;
+mod pin_act;
 mod product_arguments;
 mod provision;
 mod read;
@@ -45,7 +47,7 @@ pub use error::CommandError;
 pub use feasible::InfeasibleProduct;
 pub use log::start as start_log;
 pub use request::{
-    DemoRequest, DemoUnit, ExportRequest, FleetExportRequest, ImportRequest, Permit,
-    ProductBundleRequest, ProductDraft, ProvisionRequest, Request,
+    ActDraft, ActOrder, DemoRequest, DemoUnit, ExportRequest, FleetExportRequest, ImportRequest,
+    Permit, ProductBundleRequest, ProductDraft, ProvisionRequest, Request,
 };
 pub use run::run;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::authority::{ActKind, Possession};
 use crate::cloud_key::{CloudAddress, CloudKey};
 use crate::export::{Filter, Format, Rows};
 use crate::fleet::{FleetFormat, KeyForm};
@@ -30,6 +31,13 @@ pub enum Request {
         /// A signed roster or enrolment.
         note: String,
     },
+    /// `authority publish`
+    AuthorityPublish {
+        /// A root policy or a bundle, signed.
+        note: String,
+    },
+    /// `authority fetch`
+    AuthorityFetch,
     /// `authority replace-root`
     AuthorityReplaceRoot {
         /// A signed root policy.
@@ -156,6 +164,10 @@ pub enum Request {
     RegistryImport(Box<ImportRequest>),
     /// `registry export`
     RegistryExport(Box<FleetExportRequest>),
+    /// `pin revoke`, `pin rotate`, `unit return`: writes the act that two people then sign.
+    ActDraft(Box<ActDraft>),
+    /// `pin revoke`, `pin rotate`, `unit return`: carries out what two people signed.
+    ActCarryOut(Box<ActOrder>),
     /// `pin show`
     PinShow {
         /// Device id, serial or key fingerprint.
@@ -199,9 +211,10 @@ impl Request {
             Self::ProductAdd(_) | Self::ProductAddBundle(_) | Self::ProductRetire { .. } => {
                 Some(Permission::ManageProducts)
             }
-            Self::AuthorityInstall { .. } | Self::AuthorityReplaceRoot { .. } => {
-                Some(Permission::ManageAuthority)
-            }
+            Self::AuthorityInstall { .. }
+            | Self::AuthorityPublish { .. }
+            | Self::AuthorityFetch
+            | Self::AuthorityReplaceRoot { .. } => Some(Permission::ManageAuthority),
             Self::OrderAdd { .. } | Self::OrderShip { .. } | Self::OrderClose { .. } => {
                 Some(Permission::ManageOrders)
             }
@@ -213,6 +226,7 @@ impl Request {
             Self::StationEnroll { .. } | Self::StationRetire { .. } => {
                 Some(Permission::ManageStations)
             }
+            Self::ActDraft(_) | Self::ActCarryOut(_) => Some(Permission::ManagePins),
             Self::RegistryImport(_) => Some(Permission::ImportFleets),
             Self::AuditKeyAdd { .. } | Self::AuditKeyRetire { .. } => {
                 Some(Permission::ManageLogKeys)
@@ -315,6 +329,36 @@ pub struct ExportRequest {
     pub seal_to: Option<Recipient>,
 }
 
+/// An act that is to be written for two people to sign.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActDraft {
+    /// What is to be done.
+    pub kind: ActKind,
+    /// Device id or serial.
+    pub unit: String,
+    /// The key that the unit gets, SPKI DER.
+    pub new_key: Option<Vec<u8>>,
+    /// Why.
+    pub reason: String,
+    /// The file to make, an absolute path.
+    pub out: PathBuf,
+}
+
+/// An act that two people signed, to be carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActOrder {
+    /// What is expected to be done.
+    pub kind: ActKind,
+    /// To which unit: device id or serial.
+    pub unit: String,
+    /// The signed act.
+    pub note: String,
+    /// The roster in which the two are.
+    pub roster: Name,
+    /// The new key, and that its holder has it.
+    pub possession: Option<Possession>,
+}
+
 /// An import of devices that exist already.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportRequest {
@@ -380,6 +424,8 @@ impl Request {
             Self::ProductAdd(_) => "product-add",
             Self::ProductAddBundle(_) => "product-add-bundle",
             Self::AuthorityInstall { .. } => "authority-install",
+            Self::AuthorityPublish { .. } => "authority-publish",
+            Self::AuthorityFetch => "authority-fetch",
             Self::AuthorityReplaceRoot { .. } => "authority-replace-root",
             Self::ProductList { .. } => "product-list",
             Self::ProductShow { .. } => "product-show",
@@ -399,6 +445,8 @@ impl Request {
             Self::StationEnroll { .. } => "station-enroll",
             Self::StationList => "station-list",
             Self::StationRetire { .. } => "station-retire",
+            Self::ActDraft(_) => "act-draft",
+            Self::ActCarryOut(_) => "act-carry-out",
             Self::RegistryImport(_) => "registry-import",
             Self::RegistryExport(_) => "registry-export",
             Self::PinShow { .. } => "pin-show",

@@ -27,6 +27,8 @@ pub(super) fn apply(view: &mut View<'_>, change: &Change) -> Result<(), JournalE
         | Change::ClockStepped { .. }
         | Change::SignInRefused { .. }
         | Change::Exported { .. }
+        | Change::AuthorityPublished { .. }
+        | Change::ActCarriedOut { .. }
         | Change::FleetImportBegun { .. }
         | Change::FleetImportEnded { .. }
         | Change::StationEnrolled { .. }

@@ -73,6 +73,9 @@ pub(super) fn key_leaf(index: u64, change: &Change) -> Option<KeyLeaf> {
             fingerprint,
             ..
         } => Some(leaf(KeyFact::Revoked, *device_id, *fingerprint)),
+        Change::ActCarriedOut { device_id, old, .. } => {
+            Some(leaf(KeyFact::Revoked, *device_id, *old))
+        }
         Change::UnitReleased {
             device_id, reason, ..
         } if reason.starts_with("rework") => Some(leaf(KeyFact::Rework, *device_id, [0; 32])),

@@ -281,6 +281,35 @@ pub enum Change {
         /// Who asked.
         operator: String,
     },
+    /// A root policy or a bundle is about to be entered in the registry.
+    AuthorityPublished {
+        /// `root` or `bundle`.
+        what: String,
+        /// SHA-256 of its text.
+        #[serde(with = "hex::serde")]
+        digest: [u8; 32],
+        /// Who entered it.
+        operator: String,
+    },
+    /// What two people of a roster signed is about to be carried out.
+    ActCarriedOut {
+        /// SHA-256 of the act's text.
+        #[serde(with = "hex::serde")]
+        act: [u8; 32],
+        /// `pin-revoke`, `pin-rotate` or `unit-return`.
+        act_kind: String,
+        /// The unit.
+        device_id: DeviceIdText,
+        /// SHA-256 of the key that is trusted no more.
+        #[serde(with = "hex::serde")]
+        old: [u8; 32],
+        /// SHA-256 of the key that takes its place, in hexadecimal.
+        new: Option<String>,
+        /// The act with its signatures, whole.
+        note: String,
+        /// Who had it carried out.
+        operator: String,
+    },
     /// Devices that exist already are about to be taken into the registry from a file.
     FleetImportBegun {
         /// The import: its rows in the registry carry it.
@@ -372,6 +401,8 @@ impl Change {
             Self::LogKeyRetired { .. } => "log-key-retired",
             Self::SigningResumed { .. } => "signing-resumed",
             Self::Exported { .. } => "exported",
+            Self::AuthorityPublished { .. } => "authority-published",
+            Self::ActCarriedOut { .. } => "act-carried-out",
             Self::FleetImportBegun { .. } => "fleet-import-begun",
             Self::FleetImportEnded { .. } => "fleet-import-ended",
             Self::StationEnrolled { .. } => "station-enrolled",
@@ -409,6 +440,7 @@ impl Change {
             | Self::HeldRefused { device_id, .. }
             | Self::UnitReleased { device_id, .. }
             | Self::UnitScrapped { device_id, .. }
+            | Self::ActCarriedOut { device_id, .. }
             | Self::PinRevoked { device_id, .. } => Some(*device_id),
             _ => None,
         }

@@ -7,11 +7,15 @@
     reason = "a test that can't go on fails"
 )]
 
+mod acts;
 mod checkpoints;
 mod concurrency;
 mod crowd;
 mod fixture;
 mod life;
+#[path = "../authority/fixture.rs"]
+#[allow(dead_code, reason = "shared by tests; each uses a part")]
+mod people;
 #[path = "../common/postgres.rs"]
 #[allow(
     dead_code,

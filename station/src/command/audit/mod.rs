@@ -9,6 +9,8 @@ mod report;
 mod verify;
 mod warn;
 
+pub(super) use prove::write_new;
+
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 

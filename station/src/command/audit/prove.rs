@@ -114,7 +114,7 @@ fn text(dossier: &Dossier) -> Result<String, CommandError> {
 }
 
 /// A file beside what is there, whole or not at all.
-pub(super) fn write_new(path: &Path, text: &str) -> Result<(), CommandError> {
+pub(in crate::command) fn write_new(path: &Path, text: &str) -> Result<(), CommandError> {
     let failed = |source| CommandError::Output {
         path: path.to_owned(),
         source,

@@ -1,0 +1,187 @@
+//! `keyline pin revoke|rotate` and `unit return`: what two people of a roster have to want. One command writes the act to be signed,
+//! another carries out the signed one.
+
+use std::path::{Path, PathBuf};
+
+use p256::ecdsa::Signature;
+
+use super::act::Act;
+use super::audit::write_new;
+use super::read::{unit_named, unknown};
+use super::{ActDraft, ActOrder, CommandError, Name, lower};
+use crate::authority::{
+    ACT_LIFETIME_DEFAULT_MS, Act as AuthorityAct, ActKind, ActTerms, ApprovedAct, BundleKind,
+    Possession,
+};
+use crate::clock::wall_ms;
+use crate::fleet::DeviceKey;
+use crate::record::{AlgorithmName, Change, DeviceIdText};
+use crate::registry::TwoPersonAct;
+use keyline_protocol::identity::{Algorithm, fingerprint};
+
+/// The longest file of an act or a signature, in bytes.
+const FILE_LENGTH_MAX: u64 = 131_072;
+
+/// The new key of a device: SPKI DER and algorithm.
+pub(super) fn new_key(path: &Path) -> Result<(AlgorithmName, Vec<u8>), CommandError> {
+    let text = read_act(path)?;
+    let key = DeviceKey::parse(&text).map_err(|error| CommandError::Advice {
+        message: format!("the key in {} can't be used: {error}", path.display()),
+        next: error.next().to_owned(),
+    })?;
+    Ok((AlgorithmName(key.algorithm()), key.into_spki()))
+}
+
+/// The signature by which the new key's holder shows that he has it, over the act's text. One of P-256 may be in DER, as openssl writes it.
+pub(super) fn possession(key: &Path, signature: &Path) -> Result<Possession, CommandError> {
+    let (algorithm, public_key) = new_key(key)?;
+    let bytes = read(signature)?;
+    let signature = match Signature::from_der(&bytes) {
+        Ok(fixed) if algorithm.0 == Algorithm::P256 => fixed.to_bytes().to_vec(),
+        _ => bytes,
+    };
+    Ok(Possession {
+        algorithm,
+        public_key,
+        signature,
+    })
+}
+
+/// The content of a file with an act or a key.
+pub(super) fn read_act(path: &Path) -> Result<String, CommandError> {
+    String::from_utf8(read(path)?).map_err(|_| CommandError::Usage {
+        message: format!("expected text in {}, got something else", path.display()),
+    })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, CommandError> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    crate::regular_file::open(path)
+        .and_then(|file| file.take(FILE_LENGTH_MAX).read_to_end(&mut bytes))
+        .map_err(|source| CommandError::Input {
+            path: path.to_owned(),
+            source,
+        })?;
+    Ok(bytes)
+}
+
+impl Act<'_> {
+    /// The unit of this name; one of another station is known to the registry only, by its device id.
+    async fn device_named(&self, name: &str) -> Result<DeviceIdText, CommandError> {
+        match DeviceIdText::try_from(name.to_owned()) {
+            Ok(device_id) => Ok(device_id),
+            Err(_) => Ok(unit_named(self.app.journal(), name).await?.device_id),
+        }
+    }
+
+    /// Writes the act that two people then sign. Nothing is changed by it.
+    pub(super) async fn draft_act(&self, draft: ActDraft) -> Result<(), CommandError> {
+        let device_id = self.device_named(&draft.unit).await?;
+        let pin = self.app.registry().await?.pin_of(device_id).await?;
+        let pin = pin.ok_or_else(|| unknown("pin", &draft.unit))?;
+        let now_ms = wall_ms();
+        let act = AuthorityAct::new(ActTerms {
+            kind: draft.kind,
+            device_id,
+            old_fingerprint: pin.fingerprint,
+            new_fingerprint: draft.new_key.map(|key| fingerprint(&key)),
+            root: self.app.root_policy()?.digest(),
+            reason: lower::checked_reason(&draft.reason)?,
+            issued_ms: now_ms,
+            expires_ms: now_ms + ACT_LIFETIME_DEFAULT_MS,
+        })?;
+        write_new(&draft.out, &act.to_text())?;
+        let holder = if draft.kind.gives_key() {
+            " The new key's holder signs it as it is: openssl dgst -sha256 -sign NEW.private -out possession.sig FILE."
+        } else {
+            ""
+        };
+        self.say(format!(
+            "Wrote {} for unit {} to {}. It counts for a day, and once.{holder} Then two members of the roster sign it: keyline authority sign FILE --key KEY.",
+            draft.kind.name(),
+            device_id.0,
+            draft.out.display()
+        ));
+        Ok(())
+    }
+
+    /// Carries out an act that two people signed: the leaf first, then the registry.
+    pub(super) async fn carry_out_act(&self, order: ActOrder) -> Result<(), CommandError> {
+        let device_id = self.device_named(&order.unit).await?;
+        let roster = self.roster(&order.roster).await?;
+        let possession = order.possession;
+        let approved = ApprovedAct::verify(&order.note, &roster, possession.as_ref(), wall_ms())?;
+        let terms = approved.act().terms();
+        if terms.kind != order.kind || terms.device_id != device_id {
+            return Err(CommandError::Usage {
+                message: format!(
+                    "expected {} on unit {}, got {}",
+                    order.kind.name(),
+                    device_id.0,
+                    approved.act().words()
+                ),
+            });
+        }
+        let registry = self.app.registry().await?;
+        registry.ping().await?;
+        self.app.journal().commit(self.leaves_of(&approved)).await?;
+        let receipt = registry
+            .carry_out(TwoPersonAct::new(&approved, possession))
+            .await?;
+        self.say(format!(
+            "{} of unit {}: {}. {} asked for it, {} agreed.",
+            terms.kind.name(),
+            device_id.0,
+            if receipt.already {
+                "it was done before"
+            } else {
+                "done"
+            },
+            approved.requester(),
+            approved.approver()
+        ));
+        Ok(())
+    }
+
+    fn leaves_of(&self, approved: &ApprovedAct) -> Vec<Change> {
+        let terms = approved.act().terms();
+        let mut changes = vec![Change::ActCarriedOut {
+            act: approved.act().digest(),
+            act_kind: terms.kind.name().to_owned(),
+            device_id: terms.device_id,
+            old: terms.old_fingerprint,
+            new: terms.new_fingerprint.map(hex::encode),
+            note: approved.note().to_owned(),
+            operator: self.operator(),
+        }];
+        if terms.kind != ActKind::PinRotate {
+            changes.push(Change::PinRevoked {
+                device_id: terms.device_id,
+                fingerprint: terms.old_fingerprint,
+                operator: approved.requester().to_owned(),
+                reason: terms.reason.clone(),
+            });
+        }
+        changes
+    }
+
+    async fn roster(&self, name: &Name) -> Result<crate::authority::AcceptedBundle, CommandError> {
+        let roster = self
+            .app
+            .accepted_bundle(BundleKind::Roster, name.as_str())
+            .await?;
+        roster.ok_or_else(|| CommandError::Advice {
+            message: format!("expected a roster {name:?} in this home, found none"),
+            next: "Install it: keyline authority install FILE.".to_owned(),
+        })
+    }
+}
+
+/// A path that holds wherever the command is carried out.
+pub(super) fn absolute(path: PathBuf) -> Result<PathBuf, CommandError> {
+    std::path::absolute(path).map_err(|source| CommandError::System {
+        doing: "find its working directory",
+        source,
+    })
+}
