@@ -113,9 +113,7 @@ impl AppError {
             }
             Self::Journal(error) | Self::Cosign(CosignError::Journal(error)) => error.next(),
             Self::Cosign(_) => "Correct [[audit.witness]] in the configuration.",
-            Self::Registry(_) => {
-                "Check the network and the registry's address, then run `keyline doctor`."
-            }
+            Self::Registry(error) => error.next(),
             Self::KeyPool(_) => "Raise the limit of locked memory (`ulimit -l`), then run again.",
             Self::Operator(OperatorError::NotAllowed { .. }) => {
                 "Ask somebody whose role allows it, or name his token with --operator-token FILE."

@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::audit_arguments::{AuditCommand, TokenArguments};
-use super::fleet_arguments::RegistryCommand;
 use super::product_arguments::ProductAdd;
+use super::registry_arguments::RegistryCommand;
 use super::witness_arguments::WitnessCommand;
 use super::{DemoUnit, Name, Permit};
 
@@ -157,7 +157,7 @@ stopped: a finished unit stays as it is.",
     /// Pins: which keys the cloud trusts
     #[command(subcommand)]
     Pin(PinCommand),
-    /// The registry as a whole: fleets that exist already, in and out
+    /// The registry as a whole: its schema, and fleets that exist already, in and out
     #[command(subcommand)]
     Registry(RegistryCommand),
     /// A witness: cosigns the checkpoints of audit logs, so that no log can show two histories

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::CommandError;
 use super::execute::elapsed_ms;
-use super::fleet_arguments::RegistryCommand;
+use super::fleet_arguments::FleetCommand;
 use crate::event::{Event, EventSink, ImportView, Summary};
 use crate::exit::ExitCode;
 use crate::fleet::{
@@ -34,10 +34,10 @@ pub(super) enum FleetRequest {
     Export,
 }
 
-impl From<RegistryCommand> for FleetRequest {
-    fn from(command: RegistryCommand) -> Self {
+impl From<FleetCommand> for FleetRequest {
+    fn from(command: FleetCommand) -> Self {
         match command {
-            RegistryCommand::Import {
+            FleetCommand::Import {
                 file,
                 format,
                 product,
@@ -57,7 +57,7 @@ impl From<RegistryCommand> for FleetRequest {
                 },
                 dry_run,
             },
-            RegistryCommand::Export { .. } => Self::Export,
+            FleetCommand::Export { .. } => Self::Export,
         }
     }
 }

@@ -16,6 +16,8 @@ use super::export::lower as export;
 use super::fleet::FleetRequest;
 use super::log_key::NewKey;
 use super::product_arguments::ProductAdd;
+use super::registry_admin::RegistryRequest;
+use super::registry_arguments::RegistryCommand;
 use super::witness::WitnessRequest;
 use super::witness_arguments::WitnessCommand;
 use super::{CommandError, DemoRequest, Permit, ProductDraft, ProvisionRequest, Request};
@@ -44,6 +46,8 @@ pub(super) enum Action {
     Replace(ReplaceOptions),
     /// On a fleet's file.
     Fleet(FleetRequest),
+    /// On the registry's database, by its owner.
+    Registry(RegistryRequest),
     /// On a witness's store.
     Witness(WitnessRequest),
     /// A completion script.
@@ -84,7 +88,8 @@ pub(super) fn lower(command: Command, home: Option<PathBuf>) -> Result<Action, C
             audit_token: token_options(token)?,
         }),
         Command::Doctor => Action::Doctor,
-        Command::Registry(command) => Action::Fleet(command.into()),
+        Command::Registry(RegistryCommand::Fleet(command)) => Action::Fleet(command.into()),
+        Command::Registry(RegistryCommand::Schema(command)) => Action::Registry(command.into()),
         Command::Witness(command) => Action::Witness(witness(command)),
         Command::Completions { shell } => Action::Completions(shell),
         Command::Man => Action::Man,

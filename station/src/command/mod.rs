@@ -23,6 +23,8 @@ mod output;
 mod product_arguments;
 mod provision;
 mod read;
+mod registry_admin;
+mod registry_arguments;
 mod request;
 mod run;
 mod ship;

@@ -3,8 +3,8 @@
 use super::human::AnswerStyle;
 use super::table::{list, table};
 use super::{
-    Event, LogKeyState, LogKeyView, OrderView, PinView, ProductView, RunView, ShipmentView,
-    UnitView, WitnessView,
+    Event, LogKeyState, LogKeyView, OrderView, PinView, ProductView, RegistryView, RunView,
+    ShipmentView, UnitView, WitnessView,
 };
 use crate::clock::text as time;
 use crate::home::LogKeyConfig;
@@ -21,6 +21,7 @@ pub(super) struct Answer {
     documents: Vec<String>,
     witnesses: Vec<WitnessView>,
     log_keys: Vec<LogKeyView>,
+    registries: Vec<RegistryView>,
 }
 
 impl Answer {
@@ -35,6 +36,7 @@ impl Answer {
             documents: Vec::new(),
             witnesses: Vec::new(),
             log_keys: Vec::new(),
+            registries: Vec::new(),
         }
     }
 
@@ -49,6 +51,7 @@ impl Answer {
             Event::Document { text } => self.documents.push(text),
             Event::Witness(witness) => self.witnesses.push(*witness),
             Event::LogKey(key) => self.log_keys.push(*key),
+            Event::Registry(registry) => self.registries.push(*registry),
             _ => {}
         }
     }
@@ -123,11 +126,13 @@ impl Answer {
         let units = self.units.iter().map(unit_detail);
         let pins = self.pins.iter().map(pin_detail);
         let witnesses = self.witnesses.iter().map(witness_detail);
+        let registries = self.registries.iter().map(registry_detail);
         let all = products
             .chain(orders)
             .chain(units)
             .chain(pins)
-            .chain(witnesses);
+            .chain(witnesses)
+            .chain(registries);
         let all: Vec<String> = all.chain(self.documents.iter().cloned()).collect();
         all.join("\n")
     }
@@ -397,4 +402,44 @@ fn history_row(event: &PinEvent) -> Vec<String> {
         hex::encode(event.fingerprint),
         event.reason.clone().unwrap_or_default(),
     ]
+}
+
+fn registry_detail(registry: &RegistryView) -> String {
+    let status = &registry.status;
+    let mut schema = status.schema.map_or_else(
+        || "none".to_owned(),
+        |schema| format!("{schema}, clients from version {}", status.min_client),
+    );
+    if let Some(before) = registry.schema_before.filter(|_| status.schema.is_some()) {
+        schema += &match before {
+            0 => " (made now)".to_owned(),
+            before if Some(before) == status.schema => " (as before)".to_owned(),
+            before => format!(" (was {before})"),
+        };
+    }
+    let station = status.station.as_ref().map(|station| {
+        let retired = station
+            .retired_at_ms
+            .map_or_else(String::new, |at_ms| format!(", retired {}", time(at_ms)));
+        format!("{} ({}){retired}", station.name, station.id)
+    });
+    list(&[
+        ("address", registry.address.clone()),
+        (
+            "database",
+            format!("{} {}", status.engine, status.server_version),
+        ),
+        ("server", status.server.clone().unwrap_or_default()),
+        ("schema", schema),
+        (
+            "this keyline",
+            format!(
+                "client version {}, needs schema {} or newer",
+                status.client, status.schema_min
+            ),
+        ),
+        ("role", status.role.clone().unwrap_or_default()),
+        ("rights", status.rights.join(", ")),
+        ("station", station.unwrap_or_default()),
+    ])
 }

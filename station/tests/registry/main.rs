@@ -12,6 +12,7 @@ mod concurrency;
 mod crowd;
 mod fixture;
 mod life;
+mod migrations;
 #[path = "../common/postgres.rs"]
 #[allow(
     dead_code,
@@ -20,8 +21,10 @@ mod life;
     reason = "shared by tests; each uses a part"
 )]
 mod postgres;
+mod program;
 mod reconcile;
 mod refusals;
 mod roles;
 mod sequences;
+mod server_command;
 mod tls;
