@@ -24,6 +24,7 @@ mod postgres;
 mod program;
 mod reconcile;
 mod refusals;
+mod restore;
 mod roles;
 mod sequences;
 mod server_command;
