@@ -29,7 +29,7 @@ station home.",
         after_help = "EXAMPLES\n    keyline registry migrate --registry postgres://keyline_owner@localhost/keyline\n    keyline registry migrate --registry postgres://keyline_owner@db-1.example,db-2.example/keyline --ca-file ca.pem --password-file owner.password"
     )]
     Migrate {
-        /// The registry: sqlite:PATH or postgres://ROLE@HOST[:PORT][,HOST…]/DATABASE
+        /// The registry's address: a server as in the examples, with up to eight hosts, or sqlite:PATH
         #[arg(long, value_name = "URL")]
         registry: String,
         #[command(flatten)]
@@ -41,7 +41,7 @@ station home.",
         after_help = "EXAMPLES\n    keyline --home ./bench registry status\n    keyline registry status --registry postgres://audrey@db-1.example/keyline --ca-file ca.pem --certificate-file audrey.pem --key-file audrey.key --json"
     )]
     Status {
-        /// The registry: sqlite:PATH or postgres://ROLE@HOST[:PORT][,HOST…]/DATABASE
+        /// The registry's address: a server as in the examples, with up to eight hosts, or sqlite:PATH
         #[arg(long, value_name = "URL")]
         registry: Option<String>,
         #[command(flatten)]
@@ -53,26 +53,32 @@ station home.",
 #[derive(Debug, Args)]
 pub(super) struct FileArguments {
     /// Certificates of the authorities that may have signed the server's, PEM; needed for a server that is not on this machine
-    #[arg(long, value_name = "FILE", requires = "registry")]
-    ca_file: Option<PathBuf>,
+    #[arg(long = "ca-file", value_name = "FILE", requires = "registry")]
+    ca: Option<PathBuf>,
     /// Your own certificate, PEM
-    #[arg(long, value_name = "FILE", requires_all = ["registry", "ca_file", "key_file"])]
-    certificate_file: Option<PathBuf>,
+    #[arg(long = "certificate-file", value_name = "FILE", requires_all = ["registry", "ca", "key"])]
+    certificate: Option<PathBuf>,
     /// The certificate's private key, PEM (PKCS #8), mode 0600
-    #[arg(long, value_name = "FILE", requires = "certificate_file")]
-    key_file: Option<PathBuf>,
+    #[arg(long = "key-file", value_name = "FILE", requires = "certificate")]
+    key: Option<PathBuf>,
     /// The password, the first line of a file of mode 0600
-    #[arg(long, value_name = "FILE", requires = "registry")]
-    password_file: Option<PathBuf>,
+    #[arg(long = "password-file", value_name = "FILE", requires = "registry")]
+    password: Option<PathBuf>,
 }
 
 impl From<FileArguments> for RegistryFiles {
     fn from(files: FileArguments) -> Self {
+        let FileArguments {
+            ca,
+            certificate,
+            key,
+            password,
+        } = files;
         Self {
-            ca: files.ca_file,
-            certificate: files.certificate_file,
-            key: files.key_file,
-            password: files.password_file,
+            ca,
+            certificate,
+            key,
+            password,
         }
     }
 }

@@ -406,17 +406,16 @@ fn history_row(event: &PinEvent) -> Vec<String> {
 
 fn registry_detail(registry: &RegistryView) -> String {
     let status = &registry.status;
-    let mut schema = status.schema.map_or_else(
+    let was = match registry.schema_before {
+        None => String::new(),
+        Some(0) => " (made now)".to_owned(),
+        before if before == status.schema => " (as before)".to_owned(),
+        Some(before) => format!(" (was {before})"),
+    };
+    let schema = status.schema.map_or_else(
         || "none".to_owned(),
-        |schema| format!("{schema}, clients from version {}", status.min_client),
+        |schema| format!("{schema}{was}, clients from version {}", status.min_client),
     );
-    if let Some(before) = registry.schema_before.filter(|_| status.schema.is_some()) {
-        schema += &match before {
-            0 => " (made now)".to_owned(),
-            before if Some(before) == status.schema => " (as before)".to_owned(),
-            before => format!(" (was {before})"),
-        };
-    }
     let station = status.station.as_ref().map(|station| {
         let retired = station
             .retired_at_ms
