@@ -35,7 +35,7 @@ const STATEMENTS_OF_SCHEMA_2: [&str; 4] = [
 
 /// Units that are there before the migration, and that are entered after it.
 const UNITS: u32 = 50;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const SEEDS: u64 = 12;
 
 /// Makes the registry as software of schema 2 left it.

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::postgres::{as_server_user, free_port, give_to_server};
 
 /// How long anything here may take: far more than it does, so that a test can't hang.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Where Debian and Ubuntu keep the server's programs, by version.
 const VERSIONS: &str = "/usr/lib/postgresql";
@@ -136,15 +136,14 @@ impl Cluster {
 
     /// What every process has said, for a test that fails.
     pub(crate) fn said(&self) -> String {
-        [&self.monitor, &self.nodes[0], &self.nodes[1]]
-            .iter()
-            .map(|node| {
-                let text = std::fs::read_to_string(self.log(node.name)).unwrap_or_default();
-                let lines: Vec<_> = text.lines().rev().take(30).collect();
-                let last: Vec<_> = lines.into_iter().rev().collect();
-                format!("--- {}\n{}\n", node.name, last.join("\n"))
-            })
-            .collect()
+        let mut words = String::new();
+        for node in [&self.monitor, &self.nodes[0], &self.nodes[1]] {
+            let text = std::fs::read_to_string(self.log(node.name)).unwrap_or_default();
+            let lines: Vec<_> = text.lines().collect();
+            let last = &lines[lines.len().saturating_sub(30)..];
+            words += &["---", node.name, &last.join("\n"), ""].join("\n");
+        }
+        words
     }
 
     fn ports(&self) -> [u16; 2] {
