@@ -29,6 +29,14 @@ if [ "$purpose" = test ]; then
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || missing+=(postgresql)
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 fi
+if [ "$purpose" = test ]; then
+    command -v pg_autoctl >/dev/null || missing+=(pg-auto-failover-cli)
+    if ! compgen -G '/usr/lib/postgresql/*/lib/pgautofailover.so' >/dev/null; then
+        # Named after the version of the server that it extends.
+        extension=$(apt-cache search --names-only '^postgresql-[0-9]+-auto-failover$' 2>/dev/null | cut -d' ' -f1 | sort -V | tail -1)
+        missing+=("${extension:-postgresql-15-auto-failover}")
+    fi
+fi
 if [ "$purpose" = test ] && [ ! -d /usr/src/rustc-1.96.0 ]; then
     # The pinned compiler of the firmware. Another Debian may not carry it: then the images are not compared, and the check says so.
     if apt-cache show rustc-web 2>/dev/null | grep -q '^Version: 1\.96'; then

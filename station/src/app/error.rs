@@ -167,9 +167,7 @@ impl AppError {
             }
             Self::Journal(error) | Self::Cosign(CosignError::Journal(error)) => error.next(),
             Self::Cosign(_) => "Correct [[audit.witness]] in the configuration.",
-            Self::Registry(_) => {
-                "Check the network and the registry's address, then run `keyline doctor`."
-            }
+            Self::Registry(error) => error.next(),
             Self::RegistryMissing { .. } => REGISTRY_MISSING_NEXT,
             Self::KeyPool(_) => "Raise the limit of locked memory (`ulimit -l`), then run again.",
             Self::Authority(error) => error.next(),

@@ -7,8 +7,8 @@ use clap_complete::Shell;
 
 use super::audit_arguments::{AuditCommand, TokenArguments};
 use super::authority_arguments::AuthorityCommand;
-use super::fleet_arguments::RegistryCommand;
 use super::product_arguments::ProductAdd;
+use super::registry_arguments::RegistryCommand;
 use super::witness_arguments::WitnessCommand;
 use super::{DemoUnit, Name, Permit};
 use crate::record::StationId;
@@ -175,7 +175,7 @@ reach and nothing could be done, 6 where some wait on.",
     /// Pins: which keys the cloud trusts
     #[command(subcommand)]
     Pin(PinCommand),
-    /// The registry as a whole: fleets that exist already, in and out
+    /// The registry as a whole: its schema, and fleets that exist already, in and out
     #[command(subcommand)]
     Registry(RegistryCommand),
     /// Who may say yes: root policies, signed products, rosters and enrolments

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::execute::elapsed_ms;
-use super::fleet_arguments::RegistryCommand;
+use super::fleet_arguments::FleetCommand;
 use super::fleet_sink::{RegistryFleet, keys_of};
 use super::lower::Action;
 use super::{CommandError, FleetExportRequest, ImportRequest, Request};
@@ -34,7 +34,7 @@ pub(super) struct DryRun {
 }
 
 /// Makes an action of what was typed.
-pub(super) fn lower(command: RegistryCommand) -> Result<Action, CommandError> {
+pub(super) fn lower(command: FleetCommand) -> Result<Action, CommandError> {
     let absolute = |path: PathBuf| {
         std::path::absolute(path).map_err(|source| CommandError::System {
             doing: "find its working directory",
@@ -42,7 +42,7 @@ pub(super) fn lower(command: RegistryCommand) -> Result<Action, CommandError> {
         })
     };
     Ok(match command {
-        RegistryCommand::Import {
+        FleetCommand::Import {
             file,
             format,
             product,
@@ -58,7 +58,7 @@ pub(super) fn lower(command: RegistryCommand) -> Result<Action, CommandError> {
                 ..ImportOptions::default()
             },
         }),
-        RegistryCommand::Import {
+        FleetCommand::Import {
             file,
             format,
             product,
@@ -74,7 +74,7 @@ pub(super) fn lower(command: RegistryCommand) -> Result<Action, CommandError> {
             state: state.map(absolute).transpose()?,
             resume,
         }))),
-        RegistryCommand::Export {
+        FleetCommand::Export {
             out,
             format,
             keys,

@@ -1,4 +1,4 @@
-//! What can be typed after `keyline registry`.
+//! What can be typed after `keyline registry` about fleets.
 
 use std::path::PathBuf;
 
@@ -7,9 +7,9 @@ use clap::{Subcommand, ValueEnum};
 use super::Name;
 use crate::fleet::{FleetFormat, KeyForm};
 
-/// `keyline registry …`
+/// `keyline registry import` and `export`
 #[derive(Debug, Subcommand)]
-pub(super) enum RegistryCommand {
+pub(super) enum FleetCommand {
     /// Take in devices that exist already, from CSV or JSON Lines
     #[command(
         long_about = "Reads device ids and public keys (PEM, base64 or hexadecimal DER, JWK) row by row, in little memory, however long the \

@@ -19,6 +19,8 @@ use super::fleet::{self, DryRun};
 use super::log_key::NewKey;
 use super::pin_act;
 use super::product_arguments::ProductAdd;
+use super::registry_admin::RegistryRequest;
+use super::registry_arguments::RegistryCommand;
 use super::witness::WitnessRequest;
 use super::witness_arguments::WitnessCommand;
 use super::{
@@ -53,6 +55,8 @@ pub(super) enum Action {
     Replace(ReplaceOptions),
     /// On a fleet's file.
     Fleet(DryRun),
+    /// On the registry's database, by its owner.
+    Registry(RegistryRequest),
     /// On a witness's store.
     Witness(WitnessRequest),
     /// A completion script.
@@ -96,7 +100,8 @@ pub(super) fn lower(command: Command, home: Option<PathBuf>) -> Result<Action, C
         }),
         Command::Authority(command) => self::authority(command)?,
         Command::Doctor => Action::Doctor,
-        Command::Registry(command) => fleet::lower(command)?,
+        Command::Registry(RegistryCommand::Fleet(command)) => fleet::lower(command)?,
+        Command::Registry(RegistryCommand::Schema(command)) => Action::Registry(command.into()),
         Command::Witness(command) => Action::Witness(witness(command)),
         Command::Completions { shell } => Action::Completions(shell),
         Command::Man => Action::Man,

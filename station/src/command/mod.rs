@@ -32,6 +32,8 @@ mod pin_act;
 mod product_arguments;
 mod provision;
 mod read;
+mod registry_admin;
+mod registry_arguments;
 mod request;
 mod run;
 mod ship;

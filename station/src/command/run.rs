@@ -10,7 +10,9 @@ use clap::{CommandFactory, Parser};
 use super::arguments::{Arguments, GlobalArguments};
 use super::lower::{Action, lower};
 use super::output::Output;
-use super::{CommandError, Request, audit, demo, doctor, execute, fleet, log, read, witness};
+use super::{
+    CommandError, Request, audit, demo, doctor, execute, fleet, log, read, registry_admin, witness,
+};
 use crate::app::{self, App, AppError};
 use crate::event::{AnswerStyle, ErrorBody, Event, EventSink, JsonSink, Summary};
 use crate::exit::ExitCode;
@@ -159,6 +161,9 @@ impl Context {
             Action::Witness(request) => witness::run(request, self.sink.as_ref(), &self.stop).await,
             Action::Fleet(check) => fleet::dry_run(&check, self.sink.as_ref(), &self.stop).await,
             Action::Authority(command) => super::authority::run(command, self.sink.as_ref()).await,
+            Action::Registry(request) => {
+                registry_admin::run(request, &self.home_path(), self.sink.as_ref()).await
+            }
             Action::MakeKey(key) => {
                 super::log_key::make(&self.home_path(), key, self.sink.as_ref()).await?;
                 let elapsed_ms = execute::elapsed_ms(begun);

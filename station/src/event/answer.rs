@@ -3,8 +3,8 @@
 use super::human::AnswerStyle;
 use super::table::{list, table};
 use super::{
-    AuthorityView, Event, LogKeyState, LogKeyView, OrderView, PinView, ProductView, RunView,
-    ShipmentView, UnitView, WitnessView,
+    AuthorityView, Event, LogKeyState, LogKeyView, OrderView, PinView, ProductView, RegistryView,
+    RunView, ShipmentView, UnitView, WitnessView,
 };
 use crate::clock::text as time;
 use crate::home::LogKeyConfig;
@@ -23,6 +23,7 @@ pub(super) struct Answer {
     log_keys: Vec<LogKeyView>,
     stations: Vec<EnrolledStation>,
     authorities: Vec<AuthorityView>,
+    registries: Vec<RegistryView>,
 }
 
 impl Answer {
@@ -39,6 +40,7 @@ impl Answer {
             log_keys: Vec::new(),
             stations: Vec::new(),
             authorities: Vec::new(),
+            registries: Vec::new(),
         }
     }
 
@@ -55,6 +57,7 @@ impl Answer {
             Event::LogKey(key) => self.log_keys.push(*key),
             Event::Station(station) => self.stations.push(*station),
             Event::Authority(authority) => self.authorities.push(*authority),
+            Event::Registry(registry) => self.registries.push(*registry),
             _ => {}
         }
     }
@@ -133,11 +136,13 @@ impl Answer {
         let units = self.units.iter().map(unit_detail);
         let pins = self.pins.iter().map(pin_detail);
         let witnesses = self.witnesses.iter().map(witness_detail);
+        let registries = self.registries.iter().map(registry_detail);
         let all = products
             .chain(orders)
             .chain(units)
             .chain(pins)
             .chain(witnesses)
+            .chain(registries)
             .chain(self.authorities.iter().map(authority_detail));
         let all: Vec<String> = all.chain(self.documents.iter().cloned()).collect();
         all.join("\n")
@@ -456,4 +461,43 @@ fn history_row(event: &PinEvent) -> Vec<String> {
         hex::encode(event.fingerprint),
         event.reason.clone().unwrap_or_default(),
     ]
+}
+
+fn registry_detail(registry: &RegistryView) -> String {
+    let status = &registry.status;
+    let was = match registry.schema_before {
+        None => String::new(),
+        Some(0) => " (made now)".to_owned(),
+        before if before == status.schema => " (as before)".to_owned(),
+        Some(before) => format!(" (was {before})"),
+    };
+    let schema = status.schema.map_or_else(
+        || "none".to_owned(),
+        |schema| format!("{schema}{was}, clients from version {}", status.min_client),
+    );
+    let station = status.station.as_ref().map(|station| {
+        let retired = station
+            .retired_at_ms
+            .map_or_else(String::new, |at_ms| format!(", retired {}", time(at_ms)));
+        format!("{} ({}){retired}", station.name, station.id)
+    });
+    list(&[
+        ("address", registry.address.clone()),
+        (
+            "database",
+            format!("{} {}", status.engine, status.server_version),
+        ),
+        ("server", status.server.clone().unwrap_or_default()),
+        ("schema", schema),
+        (
+            "this keyline",
+            format!(
+                "client version {}, needs schema {} or newer",
+                status.client, status.schema_min
+            ),
+        ),
+        ("role", status.role.clone().unwrap_or_default()),
+        ("rights", status.rights.join(", ")),
+        ("station", station.unwrap_or_default()),
+    ])
 }

@@ -25,8 +25,8 @@ pub use human::{AnswerStyle, HumanSink, Terminal};
 pub use json::JsonSink;
 pub use view::{
     CheckResult, CheckState, ExportFileView, ExportView, ImportView, LogKeyState, LogKeyView,
-    OrderView, PinView, ProductView, RunView, ShipmentView, StepView, UnitView, VerdictView,
-    WitnessLogView, WitnessView,
+    OrderView, PinView, ProductView, RegistryView, RunView, ShipmentView, StepView, UnitView,
+    VerdictView, WitnessLogView, WitnessView,
 };
 
 /// The version of the JSON Lines. Fields are added without a new version; one that changes its meaning needs a new version.
@@ -71,6 +71,8 @@ pub enum Event {
     RefusedRow(Box<RefusedRow>),
     /// What became of a fleet's file.
     Import(Box<ImportView>),
+    /// A registry that was asked for, or brought up to date.
+    Registry(Box<RegistryView>),
     /// A text that was asked for, as it is.
     Document {
         /// The text.

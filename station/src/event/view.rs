@@ -10,7 +10,7 @@ use crate::record::{
     Pin, PlatformName, Product, ProductId, Run, RunId, RunResult, Step, StepPhase, UnitState,
     WhenRegistryUnreachable,
 };
-use crate::registry::PinEvent;
+use crate::registry::{PinEvent, RegistryStatus};
 
 /// A product.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -224,6 +224,19 @@ pub struct ImportView {
     pub refused: u64,
     /// The report of the refused rows.
     pub report: Option<PathBuf>,
+}
+
+/// A registry's database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistryView {
+    /// Its address, without secrets.
+    pub address: String,
+    /// What it said of itself.
+    #[serde(flatten)]
+    pub status: RegistryStatus,
+    /// The schema that it had before it was brought up to date, 0 for none; `None` where it was only looked at.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub schema_before: Option<i64>,
 }
 
 /// A data file of an export.

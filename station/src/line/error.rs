@@ -2,7 +2,7 @@
 
 use crate::exit::ExitCode;
 use crate::journal::JournalError;
-use crate::record::{Failure, FailureCode};
+use crate::record::Failure;
 use crate::registry::RegistryError;
 
 /// Why a line stopped, or did not begin.
@@ -37,7 +37,7 @@ impl LineError {
     pub fn next(&self) -> String {
         match self {
             Self::Journal(error) => error.next().to_owned(),
-            Self::Registry(_) => FailureCode::RegistryUnreachable.next().to_owned(),
+            Self::Registry(error) => error.next().to_owned(),
             Self::NotReady(failure) => failure.next.clone(),
             Self::SlotLost(_) => {
                 "Start again; the unit goes on where it stopped. Keep the log for the maintainers."

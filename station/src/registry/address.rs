@@ -121,6 +121,14 @@ impl RegistryAddress {
         })
     }
 
+    /// The same, but a file that is not there is not made.
+    pub(super) fn existing(mut self) -> Result<Self, RegistryError> {
+        if self.engine == Engine::Sqlite && !self.shown.contains('?') {
+            self.servers = Self::sqlite(&format!("{}?mode=rw", self.shown))?.servers;
+        }
+        Ok(self)
+    }
+
     /// Whether it is a file of this machine, and not a server.
     #[must_use]
     pub fn is_file(&self) -> bool {

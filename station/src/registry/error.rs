@@ -366,4 +366,76 @@ impl RegistryError {
             Self::Unreachable { .. } | Self::Busy { .. } | Self::Closed
         )
     }
+
+    /// What to do next.
+    #[must_use]
+    pub const fn next(&self) -> &'static str {
+        match self {
+            Self::BadAddress { .. } => {
+                "Write the address as the message has it; docs/OPERATIONS.md has examples."
+            }
+            Self::PasswordInAddress => {
+                "Take the password out of the address, and name a file of mode 0600 with it: password_file, or --password-file FILE."
+            }
+            Self::TlsNeeded { .. } => {
+                "Name the authority's certificate: ca_file in the configuration, or --ca-file FILE."
+            }
+            Self::FileUnreadable { .. } => "Check the path and its permissions.",
+            Self::NotAllowed { .. } => {
+                "Look whose role it is with `keyline registry status`; a station has to be enrolled, and shows the certificate of its role."
+            }
+            Self::NoSchema { .. } => {
+                "Have the owner of the registry run `keyline registry migrate`."
+            }
+            Self::TooNew { .. } => "Install a newer keyline on this machine.",
+            Self::Migration(_) => {
+                "Run it as the owner of the database, who may make roles; what was done stays done, and running it again goes on."
+            }
+            Self::BeingMade(_) | Self::UnknownProduct(_) => {
+                "Look the device up with `keyline pin show`, and the products with `keyline authority fetch`."
+            }
+            Self::DemonstrationRoot => {
+                "Make a root policy of your own, as docs/CEREMONY.md goes through it."
+            }
+            Self::RootKnown { .. } => {
+                "Have enough keys of the registry's root sign the new one: `keyline authority policy --previous FILE`."
+            }
+            Self::NoRoot => "Publish the root policy first: `keyline authority publish root.policy`.",
+            Self::OtherRoot { .. } => "Have it signed under the root that the registry obeys.",
+            Self::BundleRolledBack { .. } => {
+                "Make the bundle with a later version; an earlier one never counts again."
+            }
+            Self::Authority(_) => "Look at the file with `keyline authority show FILE`.",
+            Self::StationKnown { .. } => {
+                "Give the station another name; one that takes another's place has an id of its own (`keyline station replace`)."
+            }
+            Self::StationUnknown { .. } => "Enrol the station first.",
+            Self::LogRolledBack { .. }
+            | Self::LogForked { .. }
+            | Self::OriginOfAnother { .. }
+            | Self::BadCheckpoint { .. } => {
+                "Stop that station, keep its home as it is, and run `keyline audit verify --deep`."
+            }
+            Self::Database { .. } | Self::Damaged { .. } => {
+                "Have the registry's operator look at the database's own log."
+            }
+            Self::BadPublicKey { .. }
+            | Self::PossessionNotShown { .. }
+            | Self::BadNonce { .. }
+            | Self::NonceUsed { .. }
+            | Self::ProofInvalid { .. }
+            | Self::ProofDiffersFromClaim { .. }
+            | Self::WeakNotAllowed { .. }
+            | Self::NotClaimed { .. }
+            | Self::NotPinned(_)
+            | Self::KeyBelongsToAnother { .. }
+            | Self::DeviceHasAnotherKey { .. }
+            | Self::NeedsRework(_)
+            | Self::KeyBurnt { .. }
+            | Self::KeyRevoked { .. } => self.failure_code().next(),
+            Self::Unreachable { .. } | Self::Busy { .. } | Self::Closed => {
+                "Check the network and the registry's address, then run `keyline doctor`."
+            }
+        }
+    }
 }

@@ -35,6 +35,7 @@ mod request;
 mod rows;
 mod schema;
 mod stations;
+mod status;
 mod store;
 mod verify;
 mod writer;
@@ -55,6 +56,7 @@ pub use model::{
 pub use reconcile::{ActivePin, AlarmPage, ClaimPin, ClaimRecord, KeyOwner, StoredProof};
 pub use schema::{Migrated, migrate};
 pub use stations::{EnrolledStation, NewStation, Retirement};
+pub use status::{RegistryStation, RegistryStatus, status};
 pub(crate) use verify::{claim as check_claim, proof as check_proof};
 
 use crate::record::{Claim, ClaimReceipt, PinReceipt, Proof};

@@ -1,11 +1,15 @@
 //! The registry's schema: bringing it up to date, and whether this software may use it.
 
-use sqlx::migrate::Migrator;
+use std::time::Duration;
+
+use sqlx::error::DatabaseError;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{AnyConnection, Connection as _};
 
 use super::RegistryError;
 use super::address::{Engine, RegistryAddress};
 use super::connections::{Connections, within};
+use super::constraint::{Meaning, meaning};
 
 static PORTABLE: Migrator = sqlx::migrate!("../migrations/registry");
 
@@ -13,10 +17,17 @@ static PORTABLE: Migrator = sqlx::migrate!("../migrations/registry");
 static POSTGRES: Migrator = sqlx::migrate!("../migrations/registry-postgres");
 
 /// The version of this software towards the schema. A migration that makes older software unsafe raises `min_client` to it.
-const CLIENT: i64 = 1;
+pub(super) const CLIENT: i64 = 1;
 
 /// The oldest schema that this software can use.
-const SCHEMA_MIN: i64 = 3;
+pub(super) const SCHEMA_MIN: i64 = 3;
+
+/// Whoever waits for a table in a migration keeps all stations waiting behind him: shorter than they wait for an answer.
+const LOCK_TIMEOUT: &str = "SET lock_timeout = '5s'";
+
+/// How often a migration is tried that others were in the way of, and the wait between.
+const ATTEMPTS_MAX: u32 = 10;
+const WAIT: Duration = Duration::from_millis(500);
 
 /// What became of a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,9 +44,29 @@ pub struct Migrated {
 /// # Errors
 /// [`RegistryError::Migration`], or where the database can't be reached.
 pub async fn migrate(address: RegistryAddress) -> Result<Migrated, RegistryError> {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        match migrate_once(address.clone()).await {
+            Err(RegistryError::Migration(error))
+                if attempt < ATTEMPTS_MAX && is_in_the_way(&error) =>
+            {
+                tracing::warn!(registry.attempt = attempt, registry.error = %error, "others were in the way of a migration");
+                tokio::time::sleep(WAIT).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn migrate_once(address: RegistryAddress) -> Result<Migrated, RegistryError> {
     let engine = address.engine;
     let connections = Connections::new(address);
     let mut connection = connections.open_any_schema().await?;
+    if engine == Engine::Postgres {
+        let limited = sqlx::query(LOCK_TIMEOUT).execute(&mut connection);
+        within("limiting how long a migration waits", limited).await?;
+    }
     let from = version(&mut connection)
         .await?
         .map_or(0, |(schema, _)| schema);
@@ -46,6 +77,16 @@ pub async fn migrate(address: RegistryAddress) -> Result<Migrated, RegistryError
     // Everything is committed; a farewell that fails changes nothing.
     let _ = connection.close().await;
     Ok(Migrated { from, to })
+}
+
+/// Whether a migration lost against stations that were writing, and was undone: trying again helps.
+fn is_in_the_way(error: &MigrateError) -> bool {
+    let (MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _)) = error else {
+        return false;
+    };
+    let code = source.as_database_error().and_then(DatabaseError::code);
+    // PostgreSQL: 55P03 lock not available, which the limit above leads to.
+    meaning(source) == Meaning::Lost || code.as_deref() == Some("55P03")
 }
 
 /// A newer schema is left alone, as long as it says that this software may write. No advisory lock: not every engine has them.
@@ -90,7 +131,9 @@ pub(super) async fn check(connection: &mut AnyConnection) -> Result<(), Registry
 }
 
 /// The schema and the oldest software that may use it; `None` where there is none.
-async fn version(connection: &mut AnyConnection) -> Result<Option<(i64, i64)>, RegistryError> {
+pub(super) async fn version(
+    connection: &mut AnyConnection,
+) -> Result<Option<(i64, i64)>, RegistryError> {
     let asked =
         sqlx::query_as("SELECT schema, min_client FROM meta WHERE id = 1").fetch_one(connection);
     match within("reading the schema's version", asked).await {

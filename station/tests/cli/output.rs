@@ -201,6 +201,9 @@ fn every_command_explains_itself_and_refuses_what_it_does_not_know() {
         &["unit", "rework"],
         &["pin"],
         &["pin", "show"],
+        &["registry"],
+        &["registry", "migrate"],
+        &["registry", "status"],
         &["completions"],
         &["man"],
     ];

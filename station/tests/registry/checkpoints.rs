@@ -18,15 +18,15 @@ both_engines! {
 const ORIGIN: &str = "factory.example/station-7";
 
 /// A log, and the key that signs it.
-struct Log {
-    station: StationId,
+pub(crate) struct Log {
+    pub(crate) station: StationId,
     origin: String,
     signer: CheckpointSigner,
     frontier: Frontier,
 }
 
 impl Log {
-    fn new(origin: &str) -> Self {
+    pub(crate) fn new(origin: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let signer = FileSigner::generate(&directory.path().join("key.pem")).unwrap();
         Self {
@@ -37,7 +37,7 @@ impl Log {
         }
     }
 
-    fn grow(&mut self, leaf: &str) -> LogCheckpoint {
+    pub(crate) fn grow(&mut self, leaf: &str) -> LogCheckpoint {
         self.frontier.append(leaf_hash(leaf.as_bytes()));
         self.checkpoint()
     }

@@ -13,6 +13,7 @@ mod concurrency;
 mod crowd;
 mod fixture;
 mod life;
+mod migrations;
 #[path = "../authority/fixture.rs"]
 #[allow(dead_code, reason = "shared by tests; each uses a part")]
 mod people;
@@ -24,8 +25,11 @@ mod people;
     reason = "shared by tests; each uses a part"
 )]
 mod postgres;
+mod program;
 mod reconcile;
 mod refusals;
+mod restore;
 mod roles;
 mod sequences;
+mod server_command;
 mod tls;

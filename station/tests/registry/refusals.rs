@@ -227,10 +227,16 @@ async fn newer_schemas_stop_only_clients_that_they_name(place: Place) {
         .await
         .unwrap();
     let refused = async { Registry::connect(&place.url()).await?.ping().await };
+    let error = refused.await.unwrap_err();
     assert!(matches!(
-        refused.await,
-        Err(RegistryError::TooNew { needed: 2, ours: 1 })
+        error,
+        RegistryError::TooNew { needed: 2, ours: 1 }
     ));
+    assert_eq!(
+        error.to_string(),
+        "the registry needs a client of schema version 2 or newer, this one knows 1"
+    );
+    assert_eq!(error.next(), "Install a newer keyline on this machine.");
 }
 
 async fn a_proof_for_another_product_than_the_claims_is_refused(place: Place) {
