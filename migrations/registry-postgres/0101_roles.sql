@@ -44,7 +44,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_te
     SELECT found.*
     FROM generate_series(0, length(wanted) / 32 - 1) AS n
     CROSS JOIN LATERAL (SELECT * FROM key_state WHERE fingerprint = substring(wanted FROM n * 32 + 1 FOR 32)) AS found
-    WHERE may_look_up()
+    WHERE may_look_up() AND length(wanted) <= 32 * 1024
 $$;
 
 -- The keys of these devices, 12 bytes each, one after the other.
@@ -53,7 +53,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_te
     SELECT found.*
     FROM generate_series(0, length(wanted) / 12 - 1) AS n
     CROSS JOIN LATERAL (SELECT * FROM key_state WHERE device_id = substring(wanted FROM n * 12 + 1 FOR 12)) AS found
-    WHERE may_look_up()
+    WHERE may_look_up() AND length(wanted) <= 12 * 1024
 $$;
 
 -- The proofs with these nonces, 32 bytes each, one after the other.
@@ -62,7 +62,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_te
     SELECT found.*
     FROM generate_series(0, length(wanted) / 32 - 1) AS n
     CROSS JOIN LATERAL (SELECT * FROM proof WHERE nonce = substring(wanted FROM n * 32 + 1 FOR 32)) AS found
-    WHERE may_look_up()
+    WHERE may_look_up() AND length(wanted) <= 32 * 1024
 $$;
 
 -- The first proofs of these keys, 32 bytes each, one after the other.
@@ -71,7 +71,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_te
     SELECT found.*
     FROM generate_series(0, length(wanted) / 32 - 1) AS n
     CROSS JOIN LATERAL (SELECT * FROM first_proof WHERE fingerprint = substring(wanted FROM n * 32 + 1 FOR 32)) AS found
-    WHERE may_look_up()
+    WHERE may_look_up() AND length(wanted) <= 32 * 1024
 $$;
 
 -- A page of the keys that one station has claimed: for that station, and for whoever may see everything.
@@ -81,6 +81,39 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_te
     WHERE station = wanted AND fingerprint > after AND may_look_up()
         AND (current_station() IS NULL OR station = current_station())
     ORDER BY fingerprint LIMIT most
+$$;
+
+-- Whether a pin stands on a proof: of this device and the claimed key, entered by this station, and the claim is the latest of its
+-- generation. The signature in the proof is not checked here; auditors do.
+CREATE FUNCTION pin_is_proven(
+    of_device BYTEA, of_generation BIGINT, of_turn BIGINT, by_nonce BYTEA, by_station BYTEA
+) RETURNS BOOLEAN
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+    SELECT EXISTS (
+        SELECT 1 FROM key_claim JOIN proof ON proof.fingerprint = key_claim.fingerprint AND proof.device_id = key_claim.device_id
+        WHERE key_claim.device_id = of_device AND key_claim.generation = of_generation AND key_claim.turn = of_turn
+            AND proof.nonce = by_nonce AND proof.station = by_station
+    ) AND NOT EXISTS (
+        SELECT 1 FROM key_claim WHERE device_id = of_device AND generation = of_generation AND turn > of_turn
+    )
+$$;
+
+-- Whether a key was claimed by this station.
+CREATE FUNCTION claim_is_of(of_device BYTEA, of_generation BIGINT, of_turn BIGINT, wanted BYTEA) RETURNS BOOLEAN
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+    SELECT EXISTS (
+        SELECT 1 FROM key_claim
+        WHERE device_id = of_device AND generation = of_generation AND turn = of_turn AND station = wanted
+    )
+$$;
+
+-- Whether a claim stands on the word of people, and not on a bench.
+CREATE FUNCTION claim_is_of_people(of_device BYTEA, of_generation BIGINT, of_turn BIGINT) RETURNS BOOLEAN
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+    SELECT EXISTS (
+        SELECT 1 FROM key_claim
+        WHERE device_id = of_device AND generation = of_generation AND turn = of_turn AND basis <> 'bench'
+    )
 $$;
 
 -- Whose a log is. A station that shows another's has to be told so.
@@ -153,6 +186,9 @@ $$;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION current_station(), may_look_up(), keys_by_fingerprint(BYTEA), keys_by_device(BYTEA), proofs_by_nonce(BYTEA),
     first_proofs(BYTEA), keys_of_station(BYTEA, BYTEA, BIGINT), log_by_origin(TEXT) TO keyline_station, keyline_key_administrator, keyline_auditor;
+GRANT EXECUTE ON FUNCTION pin_is_proven(BYTEA, BIGINT, BIGINT, BYTEA, BYTEA), claim_is_of(BYTEA, BIGINT, BIGINT, BYTEA)
+    TO keyline_station;
+GRANT EXECUTE ON FUNCTION claim_is_of_people(BYTEA, BIGINT, BIGINT) TO keyline_key_administrator;
 GRANT EXECUTE ON FUNCTION raise_alarm(BYTEA, BYTEA, TEXT, BYTEA, BYTEA, BYTEA, BYTEA, TEXT, BIGINT) TO keyline_station;
 GRANT EXECUTE ON FUNCTION enrol_station(BYTEA, TEXT, BYTEA, TEXT, BIGINT), retire_station(BYTEA, BYTEA, TEXT, TEXT, BIGINT)
     TO keyline_key_administrator;
@@ -168,8 +204,8 @@ GRANT SELECT ON alarm TO keyline_station;
 -- A key administrator enters bundles, acts and what follows from them, and reads everything.
 GRANT SELECT ON key_claim, proof, pin, pin_revocation, act_request, act_approval, alarm, log, log_checkpoint, log_alarm, key_state, first_proof
     TO keyline_key_administrator, keyline_auditor;
-GRANT INSERT ON key_claim, pin, pin_revocation, act_request, act_approval, authority_root, authority_bundle
-    TO keyline_key_administrator;
+GRANT INSERT ON key_claim, pin, pin_revocation, act_request, act_approval, authority_bundle TO keyline_key_administrator;
+-- The root policy is entered by the owner of the schema, who could do anything anyway.
 
 ALTER TABLE key_claim ENABLE ROW LEVEL SECURITY;
 ALTER TABLE proof ENABLE ROW LEVEL SECURITY;
@@ -188,18 +224,24 @@ CREATE POLICY own_rows ON proof FOR SELECT TO keyline_station USING (station = (
 CREATE POLICY own_proofs ON proof FOR INSERT TO keyline_station WITH CHECK (station = (SELECT current_station()));
 CREATE POLICY own_rows ON pin FOR SELECT TO keyline_station USING (station = (SELECT current_station()));
 CREATE POLICY own_pins ON pin FOR INSERT TO keyline_station
-    WITH CHECK (station = (SELECT current_station()) AND nonce IS NOT NULL);
+    WITH CHECK (
+        station = (SELECT current_station()) AND nonce IS NOT NULL AND pin_is_proven(device_id, generation, turn, nonce, station)
+    );
 CREATE POLICY own_rows ON pin_revocation FOR SELECT TO keyline_station USING (station = (SELECT current_station()));
 CREATE POLICY own_scraps ON pin_revocation FOR INSERT TO keyline_station WITH CHECK (
     station = (SELECT current_station()) AND act IS NULL AND EXISTS (
         SELECT 1 FROM pin
         WHERE pin.device_id = pin_revocation.device_id AND pin.generation = pin_revocation.generation
             AND pin.station = (SELECT current_station())
+            AND claim_is_of(pin.device_id, pin.generation, pin.turn, pin.station)
     )
 );
 CREATE POLICY own_rows ON alarm FOR SELECT TO keyline_station USING (station = (SELECT current_station()));
 CREATE POLICY own_rows ON log FOR SELECT TO keyline_station USING (station = (SELECT current_station()));
-CREATE POLICY own_log ON log FOR INSERT TO keyline_station WITH CHECK (station = (SELECT current_station()));
+-- A log is named after its station: nobody takes another's name before it shows its log.
+CREATE POLICY own_log ON log FOR INSERT TO keyline_station WITH CHECK (
+    station = (SELECT current_station()) AND origin = (SELECT name FROM station AS enrolled WHERE enrolled.id = (SELECT current_station()))
+);
 CREATE POLICY own_rows ON log_checkpoint FOR SELECT TO keyline_station
     USING (origin IN (SELECT origin FROM log WHERE station = (SELECT current_station())));
 CREATE POLICY own_checkpoints ON log_checkpoint FOR INSERT TO keyline_station
@@ -217,5 +259,6 @@ CREATE POLICY all_rows ON log_checkpoint FOR SELECT TO keyline_key_administrator
 CREATE POLICY all_rows ON log_alarm FOR SELECT TO keyline_key_administrator, keyline_auditor USING (true);
 -- What people enter stands on an act of two, or on an import; never on a bench.
 CREATE POLICY not_from_a_bench ON key_claim FOR INSERT TO keyline_key_administrator WITH CHECK (basis <> 'bench' AND station IS NULL);
-CREATE POLICY not_from_a_bench ON pin FOR INSERT TO keyline_key_administrator WITH CHECK (nonce IS NULL AND station IS NULL);
+CREATE POLICY not_from_a_bench ON pin FOR INSERT TO keyline_key_administrator
+    WITH CHECK (nonce IS NULL AND station IS NULL AND claim_is_of_people(device_id, generation, turn));
 CREATE POLICY by_an_act ON pin_revocation FOR INSERT TO keyline_key_administrator WITH CHECK (act IS NOT NULL AND station IS NULL);

@@ -15,7 +15,7 @@ INSERT INTO meta (id, schema, min_client) VALUES (1, 1, 1);
 
 -- What two people asked for, and agreed to. The notes are whole, with their signatures; nobody agrees with himself.
 CREATE TABLE act_request (
-    id              BYTEA PRIMARY KEY,
+    id              BYTEA PRIMARY KEY CHECK (length(id) = 32),
     act             TEXT NOT NULL,
     device_id       BYTEA NOT NULL,
     old_fingerprint BYTEA NOT NULL,
@@ -23,7 +23,9 @@ CREATE TABLE act_request (
     requester       TEXT NOT NULL,
     note            TEXT NOT NULL,
     requested_at_ms BIGINT NOT NULL,
-    CONSTRAINT act_request_requester UNIQUE (id, requester)
+    CONSTRAINT act_request_requester UNIQUE (id, requester),
+    CONSTRAINT act_request_device UNIQUE (id, device_id),
+    CONSTRAINT act_request_key UNIQUE (id, device_id, new_fingerprint)
 );
 CREATE TABLE act_approval (
     request        BYTEA PRIMARY KEY,
@@ -44,8 +46,10 @@ CREATE TABLE pin_revocation (
     station       BYTEA,
     operator      TEXT NOT NULL,
     reason        TEXT NOT NULL,
-    revoked_at_ms BIGINT NOT NULL,
+    revoked_at_ms BIGINT NOT NULL CHECK (revoked_at_ms >= 0),
     PRIMARY KEY (device_id, generation),
+    -- The act is about this device.
+    CONSTRAINT pin_revocation_act FOREIGN KEY (act, device_id) REFERENCES act_request (id, device_id),
     CONSTRAINT pin_revocation_by CHECK ((act IS NULL) <> (station IS NULL))
 );
 
@@ -57,30 +61,36 @@ CREATE TABLE pin_revocation (
 --
 -- A claim from a bench names its product by id; an imported one by name, with the import's id as its run.
 CREATE TABLE key_claim (
-    fingerprint        BYTEA PRIMARY KEY,
-    device_id          BYTEA NOT NULL,
-    generation         BIGINT NOT NULL CHECK (generation > 0),
-    turn               BIGINT NOT NULL CHECK (turn > 0),
+    fingerprint        BYTEA PRIMARY KEY CHECK (length(fingerprint) = 32),
+    device_id          BYTEA NOT NULL CHECK (length(device_id) = 12),
+    -- Bounded, so that nobody uses all numbers up.
+    generation         BIGINT NOT NULL CHECK (generation BETWEEN 1 AND 1000000),
+    turn               BIGINT NOT NULL CHECK (turn BETWEEN 1 AND 1000000),
     revoked_generation BIGINT,
     basis              TEXT NOT NULL CHECK (basis IN ('bench', 'import', 'rotation')),
     algorithm          TEXT NOT NULL,
     made               TEXT,
     public_key         BYTEA NOT NULL,
-    challenge          BYTEA,
+    challenge          BYTEA CHECK (length(challenge) = 32),
     signature          BYTEA,
-    station            BYTEA,
+    station            BYTEA CHECK (length(station) = 16),
     customer           TEXT,
-    product            BYTEA,
+    product            BYTEA CHECK (length(product) = 16),
     product_name       TEXT,
-    work_order         BYTEA,
-    run                BYTEA,
+    work_order         BYTEA CHECK (length(work_order) = 16),
+    run                BYTEA CHECK (length(run) = 16),
     rework             BIGINT NOT NULL,
-    claimed_at_ms      BIGINT NOT NULL,
+    claimed_at_ms      BIGINT NOT NULL CHECK (claimed_at_ms >= 0),
+    act                BYTEA REFERENCES act_approval (request),
     CONSTRAINT key_claim_turn UNIQUE (device_id, generation, turn),
     CONSTRAINT key_claim_opened FOREIGN KEY (device_id, revoked_generation) REFERENCES pin_revocation (device_id, generation),
     CONSTRAINT key_claim_generation CHECK (
         (generation = 1 AND revoked_generation IS NULL) OR (generation > 1 AND revoked_generation = generation - 1)
     ),
+    -- A key that takes another one's place stands on an act of two people about this device and this key; an import only begins.
+    CONSTRAINT key_claim_act FOREIGN KEY (act, device_id, fingerprint) REFERENCES act_request (id, device_id, new_fingerprint),
+    CONSTRAINT key_claim_rotation CHECK ((basis = 'rotation') = (act IS NOT NULL)),
+    CONSTRAINT key_claim_import CHECK (basis <> 'import' OR generation = 1),
     -- Whoever claims on a bench shows who he is, for what, and that he has the key.
     CONSTRAINT key_claim_bench CHECK (
         basis <> 'bench' OR (made IS NOT NULL AND challenge IS NOT NULL AND signature IS NOT NULL AND station IS NOT NULL
@@ -91,13 +101,13 @@ CREATE TABLE key_claim (
 -- The proofs that were accepted, whole, so that anybody can verify them again. A nonce proves once. `cloud_key` is the fingerprint of
 -- the cloud key that the unit carried.
 CREATE TABLE proof (
-    nonce          BYTEA PRIMARY KEY,
+    nonce          BYTEA PRIMARY KEY CHECK (length(nonce) = 32),
     device_id      BYTEA NOT NULL,
     fingerprint    BYTEA NOT NULL REFERENCES key_claim (fingerprint),
     station        BYTEA NOT NULL,
     cloud_key      BYTEA NOT NULL,
     record         TEXT NOT NULL,
-    accepted_at_ms BIGINT NOT NULL
+    accepted_at_ms BIGINT NOT NULL CHECK (accepted_at_ms >= 0)
 );
 
 -- The claims that are trusted, or were: one a generation. A pin from a bench stands on a proof.
@@ -108,7 +118,7 @@ CREATE TABLE pin (
     nonce        BYTEA REFERENCES proof (nonce),
     weak         BIGINT NOT NULL,
     station      BYTEA,
-    pinned_at_ms BIGINT NOT NULL,
+    pinned_at_ms BIGINT NOT NULL CHECK (pinned_at_ms >= 0),
     PRIMARY KEY (device_id, generation),
     CONSTRAINT pin_of_claim FOREIGN KEY (device_id, generation, turn) REFERENCES key_claim (device_id, generation, turn),
     CONSTRAINT pin_proven CHECK ((nonce IS NULL) = (station IS NULL))
@@ -117,18 +127,18 @@ CREATE TABLE pin (
 -- Conflicts that may mean a cloned unit or key, once for each side: `side` says whose row it is, that of the station which was refused
 -- or that of the station which had entered the key before. `evidence` is the refused claim, whole.
 CREATE TABLE alarm (
-    id                BYTEA PRIMARY KEY,
+    id                BYTEA PRIMARY KEY CHECK (length(id) = 16),
     side              TEXT NOT NULL CHECK (side IN ('refused', 'holder')),
     kind              TEXT NOT NULL CHECK (kind IN ('key-belongs-to-another', 'device-has-another-key')),
-    device_id         BYTEA NOT NULL,
-    fingerprint       BYTEA NOT NULL,
+    device_id         BYTEA NOT NULL CHECK (length(device_id) = 12),
+    fingerprint       BYTEA NOT NULL CHECK (length(fingerprint) = 32),
     other_device_id   BYTEA NOT NULL,
     other_fingerprint BYTEA NOT NULL,
     station           BYTEA NOT NULL,
     other_station     BYTEA,
-    run               BYTEA NOT NULL,
+    run               BYTEA NOT NULL CHECK (length(run) = 16),
     evidence          TEXT NOT NULL,
-    at_ms             BIGINT NOT NULL
+    at_ms             BIGINT NOT NULL CHECK (at_ms >= 0)
 );
 
 -- Every key with what became of it.

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use crate::audit::CheckpointSigners;
 use crate::cosign::{CosignError, Cosigner};
@@ -43,6 +43,8 @@ pub struct App {
     journal: Journal,
     publisher: Publisher,
     registry: Mutex<Option<Registry>>,
+    /// Set once the registry was seen to obey this station's root, or none.
+    root_checked: OnceCell<()>,
     cosigner: Cosigner,
     keys: Arc<KeyPool>,
     busy_slots: BusySlots,
@@ -104,6 +106,7 @@ impl App {
             journal,
             publisher,
             registry: Mutex::new(registry),
+            root_checked: OnceCell::new(),
             cosigner,
             keys,
             busy_slots: BusySlots::default(),
@@ -139,15 +142,22 @@ impl App {
     /// [`AppError::Registry`] where it can't be reached.
     pub async fn registry(&self) -> Result<Registry, AppError> {
         let mut connected = self.registry.lock().await;
-        if let Some(registry) = &*connected {
-            return Ok(registry.clone());
+        let registry = match &*connected {
+            Some(registry) => registry.clone(),
+            None => {
+                self.refuse_missing_registry().await?;
+                Registry::open(self.home.registry_address()?).await?
+            }
+        };
+        // It may have been connected when the home was opened, to keep the log's checkpoints.
+        let checked = self
+            .root_checked
+            .get_or_try_init(|| self.refuse_other_root(&registry));
+        checked.await?;
+        if connected.is_none() {
+            *connected = Some(registry.clone());
+            self.cosigner.with_registry(&registry).await;
         }
-        self.refuse_missing_registry().await?;
-        let address = self.home.registry_address()?;
-        let registry = Registry::open(address).await?;
-        self.refuse_other_root(&registry).await?;
-        *connected = Some(registry.clone());
-        self.cosigner.with_registry(&registry).await;
         Ok(registry)
     }
 

@@ -10,13 +10,13 @@ use super::audit::write_new;
 use super::read::{unit_named, unknown};
 use super::{ActDraft, ActOrder, CommandError, Name, lower};
 use crate::authority::{
-    ACT_LIFETIME_DEFAULT_MS, Act as AuthorityAct, ActKind, ActTerms, ApprovedAct, BundleKind,
-    Possession,
+    ACT_LIFETIME_DEFAULT_MS, AcceptedBundle, Act as AuthorityAct, ActKind, ActTerms, ApprovedAct,
+    BundleKind, Possession,
 };
 use crate::clock::wall_ms;
 use crate::fleet::DeviceKey;
 use crate::record::{AlgorithmName, Change, DeviceIdText};
-use crate::registry::TwoPersonAct;
+use crate::registry::{Registry, TwoPersonAct};
 use keyline_protocol::identity::{Algorithm, fingerprint};
 
 /// The longest file of an act or a signature, in bytes.
@@ -124,7 +124,18 @@ impl Act<'_> {
             });
         }
         let registry = self.app.registry().await?;
-        registry.ping().await?;
+        // An act that is about another key by now was carried out before, or never will be: nothing is written for it.
+        let pinned = registry.pin_of(device_id).await?;
+        if pinned.is_none_or(|pin| pin.fingerprint != terms.old_fingerprint) {
+            return Err(CommandError::Usage {
+                message: format!(
+                    "expected unit {} to be pinned to the key {} of the act, it is not: the act was carried out before, or the key has changed",
+                    device_id.0,
+                    hex::encode(terms.old_fingerprint)
+                ),
+            });
+        }
+        self.refuse_old_roster(&registry, &roster).await?;
         self.app.journal().commit(self.leaves_of(&approved)).await?;
         let receipt = registry
             .carry_out(TwoPersonAct::new(&approved, possession))
@@ -142,6 +153,32 @@ impl Act<'_> {
             approved.approver()
         ));
         Ok(())
+    }
+
+    /// Who left the roster must not act by an old copy of it.
+    async fn refuse_old_roster(
+        &self,
+        registry: &Registry,
+        roster: &AcceptedBundle,
+    ) -> Result<(), CommandError> {
+        let bundle = roster.bundle();
+        let ours = bundle.terms().version;
+        let later = registry.bundles().await?.into_iter().find(|kept| {
+            kept.kind == bundle.kind().name()
+                && kept.subject == bundle.subject().as_str()
+                && kept.version > ours
+        });
+        match later {
+            Some(kept) => Err(CommandError::Advice {
+                message: format!(
+                    "expected the latest version of the {}, the registry has version {}, this home {ours}",
+                    bundle.words(),
+                    kept.version
+                ),
+                next: "Fetch it: keyline authority fetch.".to_owned(),
+            }),
+            None => Ok(()),
+        }
     }
 
     fn leaves_of(&self, approved: &ApprovedAct) -> Vec<Change> {
@@ -166,7 +203,7 @@ impl Act<'_> {
         changes
     }
 
-    async fn roster(&self, name: &Name) -> Result<crate::authority::AcceptedBundle, CommandError> {
+    async fn roster(&self, name: &Name) -> Result<AcceptedBundle, CommandError> {
         let roster = self
             .app
             .accepted_bundle(BundleKind::Roster, name.as_str())

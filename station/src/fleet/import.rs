@@ -16,6 +16,7 @@ use super::report::Report;
 use super::sink::{FleetSink, Imported};
 use super::state::State;
 use crate::record::Name;
+use crate::regular_file;
 use crate::stop::Stop;
 
 /// How much of the file is read at once, in bytes.
@@ -176,7 +177,7 @@ impl Import {
             doing: "read",
             source,
         };
-        let file = File::open(&path).map_err(unreadable)?;
+        let file = regular_file::open(&path).map_err(unreadable)?;
         let file_length = file.metadata().map_err(unreadable)?.len();
         let reader_options = ReaderOptions {
             format: options.format.or_else(|| FleetFormat::of_path(&path)),

@@ -2,7 +2,7 @@
 
 use sqlx::AnyConnection;
 
-use super::acts::TwoPersonAct;
+use super::acts::{NewKey, TwoPersonAct};
 use super::address::Engine;
 use super::known::{Known, Writes};
 use super::rows::{Kind, Table, Value};
@@ -51,7 +51,7 @@ pub(super) async fn write(
 }
 
 fn request(act: &TwoPersonAct, now: i64) -> Vec<Value> {
-    let new = act.new.as_ref().map(|new| new.fingerprint());
+    let new = act.new.as_ref().map(NewKey::fingerprint);
     vec![
         act.id[..].into(),
         act.kind.name().into(),

@@ -190,7 +190,15 @@ async fn open_server(
                     .await
                     .map_err(explained(DOING))?;
             }
-            Engine::Postgres if one_of_several => {
+            Engine::Postgres => {
+                // Below the time limits of this module, so that one locked row is told from a silent server.
+                sqlx::query("SET lock_timeout = '2s'")
+                    .execute(&mut connection)
+                    .await
+                    .map_err(explained(DOING))?;
+                if !one_of_several {
+                    return Ok(connection);
+                }
                 // A standby answers too; it takes no writes.
                 let read_only: String = sqlx::query_scalar("SHOW transaction_read_only")
                     .fetch_one(&mut connection)
@@ -202,7 +210,6 @@ async fn open_server(
                     ));
                 }
             }
-            Engine::Postgres => {}
         }
         Ok(connection)
     };

@@ -75,6 +75,14 @@ fn meaning_of_answer(error: &dyn DatabaseError) -> Meaning {
     if code == "42501" || code.starts_with("28") {
         return Meaning::Denied;
     }
+    // 55P03: somebody holds a lock for too long; the others of the batch are tried without it.
+    if code == "55P03" {
+        return Meaning::Lost;
+    }
+    // 53300: too many connections; 25006: a standby, or a server that became one; 57014: a time limit of the server's.
+    if matches!(&*code, "53300" | "25006" | "57014") {
+        return Meaning::Disconnected;
+    }
     // Class 08: connection exception; 57P01 to 57P03: the server is shutting down or starting.
     if code.starts_with("08") || code.starts_with("57P0") {
         return Meaning::Disconnected;

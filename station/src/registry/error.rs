@@ -400,7 +400,9 @@ impl RegistryError {
             Self::RootKnown { .. } => {
                 "Have enough keys of the registry's root sign the new one: `keyline authority policy --previous FILE`."
             }
-            Self::NoRoot => "Publish the root policy first: `keyline authority publish root.policy`.",
+            Self::NoRoot => {
+                "Publish the root policy first: `keyline authority publish root.policy`."
+            }
             Self::OtherRoot { .. } => "Have it signed under the root that the registry obeys.",
             Self::BundleRolledBack { .. } => {
                 "Make the bundle with a later version; an earlier one never counts again."

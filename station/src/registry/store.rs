@@ -211,6 +211,7 @@ static CLAIMS: Table = Table::new(
         ("run", Kind::Blob),
         ("rework", Kind::Integer),
         ("claimed_at_ms", Kind::Integer),
+        ("act", Kind::Blob),
     ],
 );
 
@@ -330,6 +331,7 @@ fn bench_row(claim: &Claim, place: [Value; 3], now: i64) -> Vec<Value> {
         claim.run.as_bytes()[..].into(),
         i64::from(claim.rework).into(),
         now.into(),
+        Value::Null,
     ]
 }
 
@@ -355,6 +357,7 @@ fn import_row(import: &ImportRow, terms: &ImportTerms, place: [Value; 3], now: i
         terms.id.as_bytes()[..].into(),
         0.into(),
         now.into(),
+        Value::Null,
     ]
 }
 
@@ -381,6 +384,7 @@ fn rotation_row(act: &TwoPersonAct, new: &NewKey, place: [Value; 3], now: i64) -
         Value::Null,
         0.into(),
         now.into(),
+        act.id[..].into(),
     ]
 }
 

@@ -32,7 +32,7 @@ fn tamperings() -> Vec<(String, Code, &'static str)> {
         ("UPDATE proof SET record = 'nothing'".to_owned(), Code::RegistryProofInvalid, "bytes that are none"),
         ("UPDATE proof SET record = (SELECT record FROM proof LIMIT 1)".to_owned(), Code::RegistryProofDiffers, "expected a proof of this unit"),
         (
-            "INSERT INTO key_claim SELECT randomblob(32), randomblob(12), 1, 1, NULL, basis, algorithm, made, public_key, challenge, signature, station, customer, product, product_name, work_order, run, rework, claimed_at_ms FROM key_claim LIMIT 1; \
+            "INSERT INTO key_claim SELECT randomblob(32), randomblob(12), 1, 1, NULL, basis, algorithm, made, public_key, challenge, signature, station, customer, product, product_name, work_order, run, rework, claimed_at_ms, NULL FROM key_claim LIMIT 1; \
              INSERT INTO pin SELECT device_id, 1, 1, NULL, 0, NULL, 1 FROM key_claim WHERE device_id NOT IN (SELECT device_id FROM pin)".to_owned(),
             Code::ClaimNotInLog,
             "the log says nothing of this key",

@@ -283,7 +283,12 @@ async fn each_role_inserts_its_own_only() {
     cast.only(&[Who::Station], &claim("bench", &mine));
     cast.only(&[], &claim("import", &mine));
     cast.only(&[Who::KeyAdministrator], &claim("import", "NULL"));
-    cast.only(&[Who::KeyAdministrator], &claim("rotation", "NULL"));
+    // Alone a key administrator gives no device another key: that stands on an act.
+    let alone = claim("rotation", "NULL");
+    let alone = cast
+        .server()
+        .sql(cast.login(Who::KeyAdministrator), "keyline", &alone);
+    assert!(alone.unwrap_err().contains("key_claim_rotation"));
     // A station pins on a proof only, a person never on one.
     let proof = format!("INSERT INTO proof VALUES ('\\x09', '\\x02', '\\x01', {mine}, '', '', 0)");
     let bench_pin = format!("INSERT INTO pin VALUES ('\\x02', 1, 1, '\\x09', 0, {mine}, 0)");
