@@ -199,6 +199,6 @@ fn sizes(server: &Server) -> Outcome {
              ORDER BY relkind = 'z', relkind DESC, name)
          FROM lines",
     )?;
-    report(&sizes);
+    report(&format!("  {sizes}"));
     Ok(())
 }
