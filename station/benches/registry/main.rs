@@ -55,7 +55,7 @@ fn main() -> Outcome {
         .enable_all()
         .build()?;
     // The server ends with the thread that starts it.
-    let server = Server::start()?;
+    let server = Server::start();
     let made = Arc::new(claims_and_proofs(0..units, server.station)?);
     runtime.block_on(async {
         if wanted("outage") {

@@ -1,7 +1,7 @@
 //! Statements of many rows, on both engines.
 //!
 //! SQLite gets rows in chunks whose sizes are powers of two: few calls, and few statements to prepare. PostgreSQL gets each column as one
-//! array, whatever the number of rows: one call, one statement, and in bulk near the rate of `COPY`.
+//! array, whatever the number of rows: one call, one statement.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
