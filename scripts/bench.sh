@@ -9,6 +9,9 @@ if [ $# -eq 0 ]; then
     echo "== the audit log (cargo bench --bench audit -- --leaves 10000000 for the large one)"
     cargo bench --quiet --package keyline-station --bench audit
     echo
+    echo "== the registry (cargo bench --bench registry -- growth --rows 10000000 for the large one: 35 GB of disk for a while)"
+    cargo bench --quiet --package keyline-station --bench registry
+    echo
     echo "== keys a second, each library beside openssl"
     cargo run --quiet --release --package keyline-station --example key_rates
     echo

@@ -38,40 +38,60 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_te
         OR pg_has_role(session_user, 'keyline_key_administrator', 'MEMBER')
 $$;
 
+-- Look-ups by values that the caller names. Each value is looked for by itself, through an index, whatever the planner knows of the
+-- tables (`OFFSET 0` keeps it from joining them as a whole): reading a whole table would take time that grows with the registry, and in a
+-- serializable transaction it would conflict with every other station's writes. In PL/pgSQL, because its plans stay with the session.
+
 -- The keys with these fingerprints, 32 bytes each, one after the other.
 CREATE FUNCTION keys_by_fingerprint(wanted BYTEA) RETURNS SETOF key_state
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-    SELECT found.*
-    FROM generate_series(0, length(wanted) / 32 - 1) AS n
-    CROSS JOIN LATERAL (SELECT * FROM key_state WHERE fingerprint = substring(wanted FROM n * 32 + 1 FOR 32)) AS found
-    WHERE may_look_up() AND length(wanted) <= 32 * 1024
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+BEGIN
+    IF may_look_up() AND length(wanted) <= 32 * 1024 THEN
+        RETURN QUERY SELECT found.*
+        FROM generate_series(0, length(wanted) / 32 - 1) AS n
+        CROSS JOIN LATERAL (SELECT * FROM key_state WHERE fingerprint = substring(wanted FROM n * 32 + 1 FOR 32) OFFSET 0) AS found;
+    END IF;
+END
 $$;
 
 -- The keys of these devices, 12 bytes each, one after the other.
 CREATE FUNCTION keys_by_device(wanted BYTEA) RETURNS SETOF key_state
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-    SELECT found.*
-    FROM generate_series(0, length(wanted) / 12 - 1) AS n
-    CROSS JOIN LATERAL (SELECT * FROM key_state WHERE device_id = substring(wanted FROM n * 12 + 1 FOR 12)) AS found
-    WHERE may_look_up() AND length(wanted) <= 12 * 1024
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+BEGIN
+    IF may_look_up() AND length(wanted) <= 12 * 1024 THEN
+        RETURN QUERY SELECT found.*
+        FROM generate_series(0, length(wanted) / 12 - 1) AS n
+        CROSS JOIN LATERAL (SELECT * FROM key_state WHERE device_id = substring(wanted FROM n * 12 + 1 FOR 12) OFFSET 0) AS found;
+    END IF;
+END
 $$;
 
 -- The proofs with these nonces, 32 bytes each, one after the other.
 CREATE FUNCTION proofs_by_nonce(wanted BYTEA) RETURNS SETOF proof
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-    SELECT found.*
-    FROM generate_series(0, length(wanted) / 32 - 1) AS n
-    CROSS JOIN LATERAL (SELECT * FROM proof WHERE nonce = substring(wanted FROM n * 32 + 1 FOR 32)) AS found
-    WHERE may_look_up() AND length(wanted) <= 32 * 1024
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+BEGIN
+    IF may_look_up() AND length(wanted) <= 32 * 1024 THEN
+        RETURN QUERY SELECT found.*
+        FROM generate_series(0, length(wanted) / 32 - 1) AS n
+        CROSS JOIN LATERAL (SELECT * FROM proof WHERE nonce = substring(wanted FROM n * 32 + 1 FOR 32) OFFSET 0) AS found;
+    END IF;
+END
 $$;
 
 -- The first proofs of these keys, 32 bytes each, one after the other.
 CREATE FUNCTION first_proofs(wanted BYTEA) RETURNS SETOF first_proof
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-    SELECT found.*
-    FROM generate_series(0, length(wanted) / 32 - 1) AS n
-    CROSS JOIN LATERAL (SELECT * FROM first_proof WHERE fingerprint = substring(wanted FROM n * 32 + 1 FOR 32)) AS found
-    WHERE may_look_up() AND length(wanted) <= 32 * 1024
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+BEGIN
+    IF may_look_up() AND length(wanted) <= 32 * 1024 THEN
+        RETURN QUERY SELECT found.*
+        FROM generate_series(0, length(wanted) / 32 - 1) AS n
+        CROSS JOIN LATERAL (SELECT * FROM first_proof WHERE fingerprint = substring(wanted FROM n * 32 + 1 FOR 32) OFFSET 0) AS found;
+    END IF;
+END
 $$;
 
 -- A page of the keys that one station has claimed: for that station, and for whoever may see everything.

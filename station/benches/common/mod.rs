@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "shared by benches; each uses a part")]
 
+pub(crate) mod units;
+
 use std::path::Path;
 use std::time::Instant;
 

@@ -292,9 +292,9 @@ certificate whose common name is that role. Run it in a home whose registry role
         /// The station's id: station.id in its own configuration
         #[arg(value_name = "STATION")]
         station: StationId,
-        /// What people call it; unique, for ever
+        /// Its name in its own configuration, which is also its log's; unique, for ever
         #[arg(long)]
-        name: Name,
+        name: String,
         /// The certificate that it will show, PEM
         #[arg(long, value_name = "FILE")]
         certificate: Option<PathBuf>,

@@ -194,7 +194,7 @@ fn station(command: StationCommand) -> Result<Action, CommandError> {
             certificate,
         } => Action::Request(Request::StationEnroll {
             station,
-            name: name.into(),
+            name,
             certificate: certificate
                 .map(|path| super::station::certificate_digest(&path))
                 .transpose()?,

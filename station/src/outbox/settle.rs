@@ -63,14 +63,11 @@ async fn settle(
 ) -> Result<Outcome, JournalError> {
     let Rebuilt { claim, proof } = rebuilt;
     let (fingerprint, weak) = (proof.fingerprint(), proof.weak);
-    if let Some(claim) = claim {
-        match ask(registry.claim(claim)).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => return refused(journal, waiting, fingerprint, error).await,
-            Err(trouble) => return Ok(Outcome::Waits(trouble)),
-        }
-    }
-    match ask(registry.pin(proof)).await {
+    let answer = match claim {
+        Some(claim) => ask(registry.enter(claim, proof)).await,
+        None => ask(registry.pin(proof)).await,
+    };
+    match answer {
         Ok(Ok(receipt)) => {
             let released = Change::HeldReleased {
                 run: waiting.run,

@@ -1,7 +1,7 @@
 //! Statements of many rows, on both engines.
 //!
 //! SQLite gets rows in chunks whose sizes are powers of two: few calls, and few statements to prepare. PostgreSQL gets each column as one
-//! array, whatever the number of rows: one call, one statement, and in bulk near the rate of `COPY`.
+//! array, whatever the number of rows: one call, one statement.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
@@ -142,9 +142,8 @@ impl Table {
     /// The statement for 2^`chunk` rows: nothing in it comes from outside of this crate.
     fn chunked_sql(&self, chunk: usize) -> Arc<str> {
         let build = || {
-            let columns = self.columns.len();
-            let row = |n: usize| format!("({})", marks(n * columns, columns));
-            let rows: Vec<_> = (0..1 << chunk).map(row).collect();
+            let row = format!("({})", marks(self.columns.len()));
+            let rows = vec![row; 1 << chunk];
             format!("{} VALUES {}", self.head(), rows.join(", ")).into()
         };
         Arc::clone(self.chunked[chunk].get_or_init(build))
@@ -215,12 +214,9 @@ fn array<'v>(values: impl Iterator<Item = &'v Value>) -> String {
     text
 }
 
-/// `$first+1, $first+2, …`
-fn marks(first: usize, count: usize) -> String {
-    let marks: Vec<_> = (first + 1..=first + count)
-        .map(|n| format!("${n}"))
-        .collect();
-    marks.join(", ")
+/// `?, ?, …`, for SQLite: it walks through all numbered parameters for each that is bound, and through none without a number.
+fn marks(count: usize) -> String {
+    vec!["?"; count].join(", ")
 }
 
 /// Rows that are found by one column.
@@ -283,7 +279,7 @@ impl Lookup {
             self.columns,
             self.table,
             self.column,
-            marks(0, length)
+            marks(length)
         );
         let mut query = sqlx::query_as(AssertSqlSafe(sql));
         let last = values.last().cloned().unwrap_or_default();

@@ -56,7 +56,7 @@ impl Factory {
         let owner = Registry::connect(&server.url("owner", "keyline"))
             .await
             .unwrap();
-        let first = enrolled(&owner, "line-1").await;
+        let first = enrolled(&owner, ORIGIN).await;
         let second = enrolled(&owner, "line-2").await;
         let (third, retired) = enrolled(&owner, "line-3").await;
         let mut log = Log::new(ORIGIN);

@@ -159,6 +159,16 @@ impl Cast {
         }
     }
 
+    /// The key that was claimed for a device.
+    fn key_of(&self, n: u32) -> Vec<u8> {
+        let device = hex::encode(device(n).0.as_bytes());
+        let sql = format!(
+            "SELECT encode(fingerprint, 'hex') FROM key_claim WHERE device_id = '\\x{device}'"
+        );
+        let found = self.server().sql("owner", "keyline", &sql).unwrap();
+        hex::decode(found).unwrap()
+    }
+
     fn count(&self, who: Who, sql: &str) -> String {
         self.server().sql(self.login(who), "keyline", sql).unwrap()
     }
@@ -272,11 +282,18 @@ async fn each_role_reads_what_it_needs() {
 async fn each_role_inserts_its_own_only() {
     let cast = Cast::new().await;
     let station = hex::encode(cast.station.as_bytes());
+    let (key, new_device, nonce, id) = (
+        "01".repeat(32),
+        "02".repeat(12),
+        "09".repeat(32),
+        "0b".repeat(16),
+    );
     let claim = |basis: &str, station: &str| {
         format!(
             "INSERT INTO key_claim (fingerprint, device_id, generation, turn, basis, algorithm, made, public_key, challenge, signature, \
              station, customer, product, work_order, run, rework, claimed_at_ms) \
-             VALUES ('\\x01', '\\x02', 1, 1, '{basis}', 'p256', 'on-device', '\\x03', '', '', {station}, '', '', '', '', 0, 0)"
+             VALUES ('\\x{key}', '\\x{new_device}', 1, 1, '{basis}', 'p256', 'on-device', '\\x03', '\\x{key}', '', {station}, '', '\\x{id}', '\\x{id}', \
+             '\\x{id}', 0, 0)"
         )
     };
     let mine = format!("'\\x{station}'");
@@ -290,13 +307,25 @@ async fn each_role_inserts_its_own_only() {
         .sql(cast.login(Who::KeyAdministrator), "keyline", &alone);
     assert!(alone.unwrap_err().contains("key_claim_rotation"));
     // A station pins on a proof only, a person never on one.
-    let proof = format!("INSERT INTO proof VALUES ('\\x09', '\\x02', '\\x01', {mine}, '', '', 0)");
-    let bench_pin = format!("INSERT INTO pin VALUES ('\\x02', 1, 1, '\\x09', 0, {mine}, 0)");
+    let proof = format!(
+        "INSERT INTO proof VALUES ('\\x{nonce}', '\\x{new_device}', '\\x{key}', {mine}, '', '', 0)"
+    );
+    let bench_pin =
+        format!("INSERT INTO pin VALUES ('\\x{new_device}', 1, 1, '\\x{nonce}', 0, {mine}, 0)");
     cast.only(
         &[Who::Station],
         &format!("{}; {proof}; {bench_pin}", claim("bench", &mine)),
     );
-    let bare_pin = "INSERT INTO pin VALUES ('\\x02', 1, 1, NULL, 0, NULL, 0)";
+    let bare_pin = format!("INSERT INTO pin VALUES ('\\x{new_device}', 1, 1, NULL, 0, NULL, 0)");
+    // The proof of another key, and a pin of another station's claim.
+    let other_proof = proof.replace(
+        &format!("'\\x{key}'"),
+        &format!("'\\x{}'", hex::encode(cast.key_of(1))),
+    );
+    cast.only(
+        &[],
+        &format!("{}; {other_proof}; {bench_pin}", claim("bench", &mine)),
+    );
     cast.only(&[], &format!("{}; {bare_pin}", claim("bench", &mine)));
     cast.only(
         &[Who::KeyAdministrator],
@@ -315,9 +344,9 @@ async fn each_role_inserts_its_own_only() {
     let act = |approver: &str| {
         let device = hex::encode(crate::fixture::device(1).0.as_bytes());
         format!(
-            "INSERT INTO act_request VALUES ('\\x0a', 'pin-revoke', '\\x{device}', '\\x01', NULL, 'ann', '', 0); \
-             INSERT INTO act_approval VALUES ('\\x0a', 'ann', '{approver}', '', 0); \
-             INSERT INTO pin_revocation VALUES ('\\x{device}', 1, '\\x0a', NULL, 'ann', 'stolen', 0)"
+            "INSERT INTO act_request VALUES ('\\x{key}', 'pin-revoke', '\\x{device}', '\\x01', NULL, 'ann', '', 0); \
+             INSERT INTO act_approval VALUES ('\\x{key}', 'ann', '{approver}', '', 0); \
+             INSERT INTO pin_revocation VALUES ('\\x{device}', 1, '\\x{key}', NULL, 'ann', 'stolen', 0)"
         )
     };
     cast.only(&[Who::KeyAdministrator], &act("ben"));
@@ -356,18 +385,22 @@ async fn each_role_inserts_its_own_only() {
         &[Who::KeyAdministrator],
         &format!("SELECT retire_station({mine}, NULL, 'op', 'why', 0)"),
     );
+    let other_id = "0c".repeat(16);
     let alarm = |kind: &str, device: u32, key: &str| {
         let device = hex::encode(crate::fixture::device(device).0.as_bytes());
         format!(
-            "SELECT raise_alarm('\\x01', '\\x02', '{kind}', '\\x{device}', '\\x{key}', {mine}, '\\x04', '', 0)"
+            "SELECT raise_alarm('\\x{id}', '\\x{other_id}', '{kind}', '\\x{device}', '\\x{key}', {mine}, '\\x{id}', '', 0)"
         )
     };
-    cast.only(&[Who::Station], &alarm("device-has-another-key", 2, "0505"));
+    cast.only(
+        &[Who::Station],
+        &alarm("device-has-another-key", 2, &"05".repeat(32)),
+    );
     // An alarm without a conflict is refused, whoever raises it.
     let made_up = cast.server().sql(
         cast.login(Who::Station),
         "keyline",
-        &alarm("device-has-another-key", 77, "0505"),
+        &alarm("device-has-another-key", 77, &"05".repeat(32)),
     );
     assert!(
         made_up
