@@ -8,9 +8,11 @@ use x509_cert::der::{DecodePem as _, Encode as _};
 use super::act::{self, Act};
 use super::{CommandError, Permit, lower};
 use crate::app::App;
+use crate::authority::{Bundle, EnrolmentState};
+use crate::clock::wall_ms;
 use crate::event::{Event, EventSink};
 use crate::record::{Change, StationId};
-use crate::registry::{NewStation, Retirement};
+use crate::registry::{NewStation, Registry, Retirement};
 
 /// SHA-256 of a certificate file's DER.
 pub(super) fn certificate_digest(path: &Path) -> Result<[u8; 32], CommandError> {
@@ -37,6 +39,29 @@ pub(super) async fn list(app: &App, sink: &dyn EventSink) -> Result<(), CommandE
     Ok(())
 }
 
+/// Where a registry obeys a root, that root says which stations there are.
+async fn refuse_unsigned(registry: &Registry, station: StationId) -> Result<(), CommandError> {
+    let Some(root) = registry.root_policy().await? else {
+        return Ok(());
+    };
+    for kept in registry.bundles().await? {
+        if let Ok(accepted) = Bundle::verify(&kept.note, &root, wall_ms(), None)
+            && let Ok(enrolment) = accepted.station()
+            && enrolment.station == station
+            && enrolment.state == EnrolmentState::Enrolled
+        {
+            return Ok(());
+        }
+    }
+    Err(CommandError::Advice {
+        message: format!(
+            "expected an enrolment of station {station} in the registry that its root signed, found none that counts"
+        ),
+        next: "Have it signed and publish it: `keyline authority bundle station --help`, `keyline authority publish FILE`."
+            .to_owned(),
+    })
+}
+
 impl Act<'_> {
     pub(super) async fn enroll_station(
         &self,
@@ -46,6 +71,7 @@ impl Act<'_> {
     ) -> Result<(), CommandError> {
         let registry = self.app.registry().await?;
         registry.ping().await?;
+        refuse_unsigned(&registry, station).await?;
         let change = Change::StationEnrolled {
             station,
             name: name.clone(),

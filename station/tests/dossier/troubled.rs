@@ -75,10 +75,13 @@ fn a_dossier_tells_what_became_of_the_unit_and_that_it_may_not_tell_all() {
     let leaf = scrapped.entries.last().unwrap().index;
     assert_eq!(
         verdict.result,
-        format!("passed, then scrapped (leaf {leaf})")
+        format!(
+            "passed, then its pin revoked (leaf {}), then scrapped (leaf {leaf})",
+            leaf - 1
+        )
     );
-    // Without that entry it holds as one from before did; both say that something may have been left out.
-    scrapped.entries.pop();
+    // Without these entries it holds as one from before did; both say that something may have been left out.
+    scrapped.entries.truncate(scrapped.entries.len() - 2);
     for dossier in [&before, &scrapped] {
         let verdict = verify(dossier, &policy);
         assert_eq!(verdict.result, "passed");
