@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::any::{AnyArguments, AnyConnectOptions, AnyRow};
 use sqlx::query::QueryAs;
@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::RegistryError;
 use super::address::{Engine, RegistryAddress};
-use super::constraint::explained;
+use super::constraint::{Meaning, explained, meaning};
 use super::rows::Lookup;
 use super::schema;
 
@@ -21,6 +21,9 @@ const READERS_MAX: usize = 4;
 
 /// How long one server may take to answer the first time: a machine that is gone does not answer at all.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
+
+/// Between attempts to change the mode of a file that somebody else is opening.
+const WAL_WAIT: Duration = Duration::from_millis(20);
 
 /// How long a question waits for a connection of its own.
 const PLACE_MAX: Duration = Duration::from_secs(5);
@@ -184,12 +187,7 @@ async fn open_server(
         let mut connection = options.connect().await.map_err(explained(DOING))?;
         match engine {
             // Stays with the file. `synchronous` is FULL where nobody says otherwise.
-            Engine::Sqlite => {
-                sqlx::query("PRAGMA journal_mode = WAL")
-                    .execute(&mut connection)
-                    .await
-                    .map_err(explained(DOING))?;
-            }
+            Engine::Sqlite => begin_wal(&mut connection).await.map_err(explained(DOING))?,
             Engine::Postgres => {
                 // Below the time limits of this module, so that one locked row is told from a silent server.
                 sqlx::query("SET lock_timeout = '2s'")
@@ -216,6 +214,20 @@ async fn open_server(
     tokio::time::timeout(CONNECT_MAX, connecting)
         .await
         .unwrap_or_else(|_| Err(RegistryError::silent(DOING)))
+}
+
+/// Changing the journal's mode is refused at once while somebody else is at the file, whatever the time limit for locks is.
+async fn begin_wal(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    let begun = Instant::now();
+    loop {
+        let done = sqlx::query("PRAGMA journal_mode = WAL").execute(&mut *connection);
+        match done.await {
+            Err(error) if meaning(&error) == Meaning::Lost && begun.elapsed() < CONNECT_MAX / 2 => {
+                tokio::time::sleep(WAL_WAIT).await;
+            }
+            done => return done.map(drop),
+        }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -467,3 +467,202 @@ fn rosters_are_installed_and_files_are_told_apart() {
     factory.run(&["product", "add"]).refused(2, "usage");
     factory.run(&["audit", "verify", "--deep"]).good();
 }
+
+/// A home with a roster of two key administrators, and one unit that passed: its device id.
+fn with_a_unit() -> (Factory, String) {
+    let factory = Factory::new();
+    for name in ["ann", "ben"] {
+        let file = format!("{name}.pem");
+        factory.run(&["authority", "key", "--out", &file]).good();
+    }
+    let member = |name: &str| {
+        format!(
+            "key-administrator={}",
+            factory.read(&format!("{name}.pem.pub")).trim()
+        )
+    };
+    let (ann, ben) = (member("ann"), member("ben"));
+    let roster = [
+        "authority",
+        "bundle",
+        "roster",
+        "--subject",
+        "acme",
+        "--member",
+        &ann,
+        "--member",
+        &ben,
+        "--version",
+        "1",
+        "--expires",
+        "2100-01-01",
+        "--policy",
+        "root.policy",
+        "--out",
+        "acme.bundle",
+    ];
+    factory.run(&roster).good();
+    factory.sign("acme.bundle", &["root-1", "root-2"]);
+    factory.run(&["authority", "install", "acme.bundle"]).good();
+    let product = factory.signed_product("1", &[]);
+    factory.add(&product).good();
+    factory.order("WO-1").good();
+    let ran = factory.run(&["provision", "--order", "WO-1"]).good();
+    let units = ran.all("unit");
+    let unit = units.last().unwrap()["device_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    (factory, unit)
+}
+
+fn pin_state(factory: &Factory, unit: &str) -> Vec<String> {
+    let shown = factory.run(&["pin", "show", unit]).good();
+    let pins = shown.all("pin");
+    let state = |pin: &&Value| pin["state"].as_str().unwrap().to_owned();
+    pins.iter().map(state).collect()
+}
+
+#[test]
+fn two_people_revoke_a_pin_and_one_can_not() {
+    let (factory, unit) = with_a_unit();
+    factory
+        .run(&[
+            "pin",
+            "revoke",
+            &unit,
+            "--reason",
+            "stolen",
+            "--out",
+            "revoke.act",
+        ])
+        .good();
+    let carry = [
+        "pin",
+        "revoke",
+        &unit,
+        "--act",
+        "revoke.act",
+        "--roster",
+        "acme",
+    ];
+    factory.run(&carry).refused(4, "authority");
+    factory.sign("revoke.act", &["ann"]);
+    factory.run(&carry).refused(4, "authority");
+    assert_eq!(pin_state(&factory, &unit), ["active"]);
+    factory.sign("revoke.act", &["ben"]);
+    factory
+        .run(&[
+            "unit",
+            "return",
+            &unit,
+            "--act",
+            "revoke.act",
+            "--roster",
+            "acme",
+        ])
+        .refused(2, "usage");
+    factory.run(&carry).good();
+    assert_eq!(pin_state(&factory, &unit), ["revoked"]);
+    // Again it is about a key that the unit does not have any more: nothing is written.
+    factory.run(&carry).refused(2, "usage");
+    let deep = factory.run(&["audit", "verify", "--deep"]);
+    assert_eq!(deep.code, 0, "{:?}", deep.lines);
+}
+
+#[test]
+fn two_people_and_the_holder_of_a_new_key_rotate_a_pin() {
+    let (factory, unit) = with_a_unit();
+    let openssl = |arguments: &[&str]| {
+        let done = std::process::Command::new("openssl")
+            .args(arguments)
+            .current_dir(factory.station.directory())
+            .output()
+            .unwrap();
+        assert!(
+            done.status.success(),
+            "{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+    };
+    openssl(&[
+        "genpkey",
+        "-algorithm",
+        "EC",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-out",
+        "new.private",
+    ]);
+    openssl(&["pkey", "-in", "new.private", "-pubout", "-out", "new.pem"]);
+    factory
+        .run(&[
+            "pin",
+            "rotate",
+            &unit,
+            "--new-key",
+            "new.pem",
+            "--reason",
+            "yearly",
+            "--out",
+            "rotate.act",
+        ])
+        .good();
+    openssl(&[
+        "dgst",
+        "-sha256",
+        "-sign",
+        "new.private",
+        "-out",
+        "possession.sig",
+        "rotate.act",
+    ]);
+    factory.sign("rotate.act", &["ann", "ben"]);
+    let carry = [
+        "pin",
+        "rotate",
+        &unit,
+        "--new-key",
+        "new.pem",
+        "--act",
+        "rotate.act",
+        "--roster",
+        "acme",
+    ];
+    factory.run(&carry).refused(4, "authority");
+    factory
+        .run(&[&carry[..], &["--possession", "possession.sig"]].concat())
+        .good();
+    assert_eq!(pin_state(&factory, &unit), ["revoked", "active"]);
+    let deep = factory.run(&["audit", "verify", "--deep"]);
+    assert_eq!(deep.code, 0, "{:?}", deep.lines);
+}
+
+#[test]
+fn a_registry_obeys_one_root_and_stations_of_another_are_refused() {
+    let (factory, _) = with_a_unit();
+    factory.run(&["authority", "publish", "root.policy"]).good();
+    factory.run(&["authority", "publish", "acme.bundle"]).good();
+    factory.run(&["authority", "fetch"]).good();
+    let registry = format!(
+        "sqlite:{}",
+        factory.station.home().join("registry.sqlite").display()
+    );
+    let other = Station::bare();
+    other
+        .run(&[
+            "init",
+            "--name",
+            "line-8",
+            "--slot",
+            "1=sim",
+            "--registry",
+            &registry,
+        ])
+        .good();
+    other.run(&["station", "list"]).refused(4, "other-root");
+    let id = "00112233445566778899aabbccddeeff";
+    factory
+        .run(&["station", "enroll", id, "--name", "line-9"])
+        .refused(2, "usage");
+}

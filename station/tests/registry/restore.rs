@@ -15,8 +15,8 @@ const ORIGIN: &str = "factory.example/line-1";
 
 /// What people enter, as rows; the registry's own acts do the rest.
 const BY_PEOPLE: &str = "
-    INSERT INTO act_request VALUES ('a', 'rotate', 'd', 'f', NULL, 'ann', 'note', 1);
-    INSERT INTO act_approval VALUES ('a', 'ann', 'bob', 'note', 2);
+    INSERT INTO act_request VALUES (repeat('a', 32)::bytea, 'rotate', 'd', 'f', NULL, 'ann', 'note', 1);
+    INSERT INTO act_approval VALUES (repeat('a', 32)::bytea, 'ann', 'bob', 'note', 2);
     INSERT INTO authority_root VALUES (1, 'digest', 'policy', 1, NULL, 3);
     INSERT INTO authority_bundle VALUES ('roster', 'people', 1, 'digest', 'note', 4);
 ";
