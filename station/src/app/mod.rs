@@ -142,12 +142,11 @@ impl App {
     /// [`AppError::Registry`] where it can't be reached.
     pub async fn registry(&self) -> Result<Registry, AppError> {
         let mut connected = self.registry.lock().await;
-        let registry = match &*connected {
-            Some(registry) => registry.clone(),
-            None => {
-                self.refuse_missing_registry().await?;
-                Registry::open(self.home.registry_address()?).await?
-            }
+        let registry = if let Some(registry) = &*connected {
+            registry.clone()
+        } else {
+            self.refuse_missing_registry().await?;
+            Registry::open(self.home.registry_address()?).await?
         };
         // It may have been connected when the home was opened, to keep the log's checkpoints.
         let checked = self

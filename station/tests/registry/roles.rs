@@ -278,6 +278,14 @@ async fn each_role_reads_what_it_needs() {
     cast.only(&all, &sql);
 }
 
+/// A revocation without an act, because the unit is scrapped.
+fn scrap(device: u32, station: &str) -> String {
+    let device = hex::encode(crate::fixture::device(device).0.as_bytes());
+    format!(
+        "INSERT INTO pin_revocation VALUES ('\\x{device}', 1, NULL, {station}, 'op', 'broken', 0)"
+    )
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_role_inserts_its_own_only() {
     let cast = Cast::new().await;
@@ -332,14 +340,15 @@ async fn each_role_inserts_its_own_only() {
         &format!("{}; {bare_pin}", claim("import", "NULL")),
     );
     // Scrapping: a station what it pinned itself, nobody anything of another's.
-    let scrap = |device: u32, station: &str| {
-        let device = hex::encode(crate::fixture::device(device).0.as_bytes());
-        format!(
-            "INSERT INTO pin_revocation VALUES ('\\x{device}', 1, NULL, {station}, 'op', 'broken', 0)"
-        )
-    };
     cast.only(&[Who::Station], &scrap(1, &mine));
     cast.only(&[], &scrap(2, &mine));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_act_in_twos_and_an_alarm_needs_a_conflict() {
+    let cast = Cast::new().await;
+    let (key, id) = ("01".repeat(32), "0b".repeat(16));
+    let mine = format!("'\\x{}'", hex::encode(cast.station.as_bytes()));
     // People revoke by an act on which two of them agreed.
     let act = |approver: &str| {
         let device = hex::encode(crate::fixture::device(1).0.as_bytes());
