@@ -398,6 +398,8 @@ fn pin_detail(pin: &PinView) -> String {
             "proof",
             if pin.weak {
                 "weak (a MAC that only the station could check)".to_owned()
+            } else if pin.station.is_none() {
+                "none here: imported, or given by two people".to_owned()
             } else {
                 "signed by the device key".to_owned()
             },
