@@ -1,6 +1,7 @@
 //! A bundle that counts.
 
 use super::body::{BundleBody, ProductBundle, StationEnrolment};
+use super::lifetime::check_not_expired;
 use super::{AuthorityError, Bundle, Roster};
 
 /// The version of a subject's bundle that was accepted last.
@@ -76,14 +77,7 @@ impl AcceptedBundle {
     /// [`AuthorityError::Expired`].
     pub fn check_in_force(&self, now_ms: u64) -> Result<(), AuthorityError> {
         let expires_ms = self.bundle.terms().expires_ms;
-        if expires_ms > now_ms {
-            return Ok(());
-        }
-        Err(AuthorityError::Expired {
-            what: self.bundle.words(),
-            expires_ms,
-            now_ms,
-        })
+        check_not_expired(|| self.bundle.words(), expires_ms, now_ms)
     }
 
     /// The roster.

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::AuthorityError;
+use super::lifetime::{check_begun, check_not_expired};
 use super::lines::{Lines, hash};
-use super::{AuthorityError, SKEW_MAX_MS};
 use crate::clock;
 use crate::operator::Permission;
 use crate::record::DeviceIdText;
@@ -253,21 +254,8 @@ impl Act {
 
     /// That it is in force.
     pub(super) fn check_time(&self, now_ms: u64) -> Result<(), AuthorityError> {
-        if self.terms.issued_ms > now_ms.saturating_add(SKEW_MAX_MS) {
-            return Err(AuthorityError::FromTheFuture {
-                what: self.words(),
-                issued_ms: self.terms.issued_ms,
-                now_ms,
-            });
-        }
-        if self.terms.expires_ms <= now_ms {
-            return Err(AuthorityError::Expired {
-                what: self.words(),
-                expires_ms: self.terms.expires_ms,
-                now_ms,
-            });
-        }
-        Ok(())
+        check_begun(|| self.words(), self.terms.issued_ms, now_ms)?;
+        check_not_expired(|| self.words(), self.terms.expires_ms, now_ms)
     }
 }
 

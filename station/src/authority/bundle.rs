@@ -4,8 +4,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::body::{BundleBody, BundleKind};
 use super::error::shown;
+use super::lifetime::{check_begun, check_not_expired};
 use super::lines::{Lines, hash, number};
-use super::{AcceptedBundle, AuthorityError, KnownVersion, RootPolicy, SKEW_MAX_MS};
+use super::{AcceptedBundle, AuthorityError, KnownVersion, RootPolicy};
 use crate::audit::SignedNote;
 use crate::clock;
 use crate::record::Name;
@@ -235,21 +236,8 @@ impl Bundle {
     }
 
     fn check_time(&self, now_ms: u64) -> Result<(), AuthorityError> {
-        if self.terms.issued_ms > now_ms.saturating_add(SKEW_MAX_MS) {
-            return Err(AuthorityError::FromTheFuture {
-                what: self.words(),
-                issued_ms: self.terms.issued_ms,
-                now_ms,
-            });
-        }
-        if self.terms.expires_ms <= now_ms {
-            return Err(AuthorityError::Expired {
-                what: self.words(),
-                expires_ms: self.terms.expires_ms,
-                now_ms,
-            });
-        }
-        Ok(())
+        check_begun(|| self.words(), self.terms.issued_ms, now_ms)?;
+        check_not_expired(|| self.words(), self.terms.expires_ms, now_ms)
     }
 
     fn check_version(&self, known: Option<&KnownVersion>) -> Result<(), AuthorityError> {

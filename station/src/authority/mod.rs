@@ -13,6 +13,7 @@ mod body;
 mod bundle;
 mod document;
 mod error;
+mod lifetime;
 mod lines;
 mod policy;
 mod roster;

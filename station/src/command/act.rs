@@ -156,7 +156,7 @@ impl Act<'_> {
         });
         self.app.journal().commit(changes).await?;
         let revoked = match pin {
-            Ok(Some(_)) => self.revoke_scrapped(unit.device_id, reason).await,
+            Ok(Some(_)) => self.revoke_pin(unit.device_id, reason).await,
             Ok(None) => Ok(()),
             Err(error) => Err(error),
         };
@@ -176,7 +176,8 @@ impl Act<'_> {
         Ok(())
     }
 
-    async fn revoke_scrapped(
+    /// Has the registry trust the unit's key no more, on the word of this station's operator. The log says so already.
+    async fn revoke_pin(
         &self,
         device_id: DeviceIdText,
         reason: String,
@@ -222,13 +223,7 @@ impl Act<'_> {
             reason: format!("rework: {reason}"),
         };
         self.app.journal().commit(vec![revoked, released]).await?;
-        let revocation = Revocation {
-            device_id: unit.device_id,
-            station: self.app.home().station(),
-            operator: self.operator(),
-            reason,
-        };
-        registry.revoke(revocation).await?;
+        self.revoke_pin(unit.device_id, reason).await?;
         self.say(format!(
             "Revoked the pin of unit {}. A work order with --rework may give it a new key.",
             unit.device_id.0

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::export_arguments::ExportArguments;
+use super::lower::absolute;
 use super::{CommandError, ExportRequest, Name};
 use crate::app::App;
 use crate::event::{Event, EventSink, ExportFileView, ExportView};
@@ -22,10 +23,7 @@ pub(super) fn lower(typed: ExportArguments) -> Result<ExportRequest, CommandErro
             source,
         })
     });
-    let out = std::path::absolute(&typed.out).map_err(|source| CommandError::System {
-        doing: "find its working directory",
-        source,
-    })?;
+    let out = absolute(&typed.out)?;
     let filter = Filter {
         order: typed.order.map(Name::into),
         product: typed.product.map(Name::into),

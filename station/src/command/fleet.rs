@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::execute::elapsed_ms;
 use super::fleet_arguments::FleetCommand;
 use super::fleet_sink::{RegistryFleet, keys_of};
-use super::lower::Action;
+use super::lower::{Action, absolute};
 use super::{CommandError, FleetExportRequest, ImportRequest, Request};
 use crate::app::App;
 use crate::event::{Event, EventSink, ImportView, Summary};
@@ -35,12 +35,6 @@ pub(super) struct DryRun {
 
 /// Makes an action of what was typed.
 pub(super) fn lower(command: FleetCommand) -> Result<Action, CommandError> {
-    let absolute = |path: PathBuf| {
-        std::path::absolute(path).map_err(|source| CommandError::System {
-            doing: "find its working directory",
-            source,
-        })
-    };
     Ok(match command {
         FleetCommand::Import {
             file,
@@ -67,11 +61,11 @@ pub(super) fn lower(command: FleetCommand) -> Result<Action, CommandError> {
             resume,
             dry_run: false,
         } => Action::Request(Request::RegistryImport(Box::new(ImportRequest {
-            file: absolute(file)?,
+            file: absolute(&file)?,
             format: format.format(),
             product,
-            report: report.map(absolute).transpose()?,
-            state: state.map(absolute).transpose()?,
+            report: report.as_deref().map(absolute).transpose()?,
+            state: state.as_deref().map(absolute).transpose()?,
             resume,
         }))),
         FleetCommand::Export {
@@ -86,7 +80,7 @@ pub(super) fn lower(command: FleetCommand) -> Result<Action, CommandError> {
                 .or_else(|| FleetFormat::of_path(&out))
                 .unwrap_or(FleetFormat::Csv);
             Action::Request(Request::RegistryExport(Box::new(FleetExportRequest {
-                out: absolute(out)?,
+                out: absolute(&out)?,
                 format,
                 keys: keys.into(),
                 product,

@@ -7,9 +7,7 @@ use clap_complete::Shell;
 use keyline_protocol::record::CREDENTIALS_LENGTH_MAX;
 use zeroize::Zeroizing;
 
-use super::arguments::{
-    ActArguments, Command, OrderCommand, PinCommand, ProductCommand, StationCommand, UnitCommand,
-};
+use super::arguments::{Command, OrderCommand, ProductCommand, UnitCommand};
 use super::audit::AuditAction;
 use super::audit_arguments::{AuditCommand, KeyCommand, KeyMake, TokenArguments};
 use super::authority::{read_policy, read_text};
@@ -21,11 +19,11 @@ use super::pin_act;
 use super::product_arguments::ProductAdd;
 use super::registry_admin::RegistryRequest;
 use super::registry_arguments::RegistryCommand;
+use super::station;
 use super::witness::WitnessRequest;
 use super::witness_arguments::WitnessCommand;
 use super::{
-    ActDraft, ActOrder, CommandError, DemoRequest, Permit, ProductBundleRequest, ProductDraft,
-    ProvisionRequest, Request,
+    CommandError, DemoRequest, ProductBundleRequest, ProductDraft, ProvisionRequest, Request,
 };
 use crate::app::{InitOptions, ReplaceOptions, TokenOptions};
 use crate::audit::TokenKey;
@@ -108,9 +106,9 @@ pub(super) fn lower(command: Command, home: Option<PathBuf>) -> Result<Action, C
         Command::Product(command) => Action::Request(product(command)?),
         Command::Order(command) => Action::Request(order(command)),
         Command::Unit(command) => Action::Request(unit(command)?),
-        Command::Pin(command) => Action::Request(pin(command)?),
+        Command::Pin(command) => Action::Request(pin_act::lower(command)?),
         Command::Audit(command) => audit(command)?,
-        Command::Station(command) => station(command)?,
+        Command::Station(command) => station::lower(command)?,
         Command::Sync { wait } => Action::Request(Request::Sync { wait_s: wait }),
         Command::Provision {
             order,
@@ -184,53 +182,6 @@ fn audit(command: AuditCommand) -> Result<Action, CommandError> {
             )?))));
         }
     }))
-}
-
-fn station(command: StationCommand) -> Result<Action, CommandError> {
-    Ok(match command {
-        StationCommand::Enroll {
-            station,
-            name,
-            certificate,
-        } => Action::Request(Request::StationEnroll {
-            station,
-            name,
-            certificate: certificate
-                .map(|path| super::station::certificate_digest(&path))
-                .transpose()?,
-        }),
-        StationCommand::List => Action::Request(Request::StationList),
-        StationCommand::Retire {
-            station,
-            successor,
-            reason,
-            permit,
-        } => Action::Request(Request::StationRetire {
-            station,
-            successor,
-            reason,
-            permit,
-        }),
-        StationCommand::Replace {
-            to,
-            name,
-            reason,
-            token,
-            permit,
-        } => {
-            super::act::require(
-                &permit,
-                Permit::ReplaceStation,
-                "the old home is read-only for ever afterwards",
-            )?;
-            Action::Replace(ReplaceOptions {
-                new_home: to,
-                name,
-                reason: checked_reason(&reason)?,
-                audit_token: token_options(token)?,
-            })
-        }
-    })
 }
 
 fn slot(text: &str) -> Result<SlotConfig, CommandError> {
@@ -311,7 +262,7 @@ fn new_key(typed: KeyMake) -> Result<NewKey, CommandError> {
     }
 }
 
-fn token_options(typed: TokenArguments) -> Result<Option<TokenOptions>, CommandError> {
+pub(super) fn token_options(typed: TokenArguments) -> Result<Option<TokenOptions>, CommandError> {
     match (typed.token, typed.module, typed.pin_file) {
         (Some(token), Some(module), Some(pin_file)) => Ok(Some(TokenOptions {
             module: absolute(&module)?,
@@ -323,8 +274,8 @@ fn token_options(typed: TokenArguments) -> Result<Option<TokenOptions>, CommandE
     }
 }
 
-/// The configuration is read from anywhere: what was typed is relative to where it was typed.
-fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
+/// A path is used from anywhere, the configuration or another process: what was typed is relative to where it was typed.
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, CommandError> {
     std::path::absolute(path).map_err(|source| CommandError::System {
         doing: "find its working directory",
         source,
@@ -430,65 +381,9 @@ fn order(command: OrderCommand) -> Request {
     }
 }
 
-fn pin(command: PinCommand) -> Result<Request, CommandError> {
-    Ok(match command {
-        PinCommand::Show { unit } => Request::PinShow { unit },
-        PinCommand::Revoke(act) => two_people(ActKind::PinRevoke, act, None, None)?,
-        PinCommand::Rotate {
-            act,
-            new_key,
-            possession,
-        } => two_people(ActKind::PinRotate, act, Some(new_key), possession)?,
-    })
-}
-
-/// The act to be signed where a reason is given, else the signed one to be carried out.
-fn two_people(
-    kind: ActKind,
-    typed: ActArguments,
-    new_key: Option<PathBuf>,
-    possession: Option<PathBuf>,
-) -> Result<Request, CommandError> {
-    let ActArguments {
-        unit,
-        reason,
-        out,
-        act,
-        roster,
-    } = typed;
-    if let (Some(reason), Some(out)) = (reason, out) {
-        return Ok(Request::ActDraft(Box::new(ActDraft {
-            kind,
-            unit,
-            new_key: new_key
-                .map(|path| pin_act::new_key(&path).map(|(_, key)| key))
-                .transpose()?,
-            reason,
-            out: pin_act::absolute(out)?,
-        })));
-    }
-    let (Some(act), Some(roster)) = (act, roster) else {
-        return Err(CommandError::Usage {
-            message: "expected --reason and --out for an act that is to be signed, or --act and --roster for one that two people signed"
-                .to_owned(),
-        });
-    };
-    let shown = match (new_key, possession) {
-        (Some(key), Some(signature)) => Some(pin_act::possession(&key, &signature)?),
-        _ => None,
-    };
-    Ok(Request::ActCarryOut(Box::new(ActOrder {
-        kind,
-        unit,
-        note: pin_act::read_act(&act)?,
-        roster,
-        possession: shown,
-    })))
-}
-
 fn unit(command: UnitCommand) -> Result<Request, CommandError> {
     Ok(match command {
-        UnitCommand::Return(act) => two_people(ActKind::UnitReturn, act, None, None)?,
+        UnitCommand::Return(act) => pin_act::two_people(ActKind::UnitReturn, act, None, None)?,
         UnitCommand::List {
             order,
             state,

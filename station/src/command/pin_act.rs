@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use p256::ecdsa::Signature;
 
 use super::act::Act;
+use super::arguments::{ActArguments, PinCommand};
 use super::audit::write_new;
+use super::lower::{absolute, checked_reason};
 use super::read::{unit_named, unknown};
-use super::{ActDraft, ActOrder, CommandError, Name, lower};
+use super::{ActDraft, ActOrder, CommandError, Name, Request};
 use crate::authority::{
     ACT_LIFETIME_DEFAULT_MS, AcceptedBundle, Act as AuthorityAct, ActKind, ActTerms, ApprovedAct,
     BundleKind, Possession,
@@ -22,8 +24,65 @@ use keyline_protocol::identity::{Algorithm, fingerprint};
 /// The longest file of an act or a signature, in bytes.
 const FILE_LENGTH_MAX: u64 = 131_072;
 
+/// Makes a request of what was typed after `keyline pin`.
+pub(super) fn lower(command: PinCommand) -> Result<Request, CommandError> {
+    Ok(match command {
+        PinCommand::Show { unit } => Request::PinShow { unit },
+        PinCommand::Revoke(act) => two_people(ActKind::PinRevoke, act, None, None)?,
+        PinCommand::Rotate {
+            act,
+            new_key,
+            possession,
+        } => two_people(ActKind::PinRotate, act, Some(new_key), possession)?,
+    })
+}
+
+/// The act to be signed where a reason is given, else the signed one to be carried out.
+pub(super) fn two_people(
+    kind: ActKind,
+    typed: ActArguments,
+    new_key: Option<PathBuf>,
+    possession: Option<PathBuf>,
+) -> Result<Request, CommandError> {
+    let ActArguments {
+        unit,
+        reason,
+        out,
+        act,
+        roster,
+    } = typed;
+    if let (Some(reason), Some(out)) = (reason, out) {
+        return Ok(Request::ActDraft(Box::new(ActDraft {
+            kind,
+            unit,
+            new_key: new_key
+                .map(|path| read_key(&path).map(|(_, key)| key))
+                .transpose()?,
+            reason,
+            out: absolute(&out)?,
+        })));
+    }
+    let (Some(act), Some(roster)) = (act, roster) else {
+        return Err(CommandError::Usage {
+            message: "expected --reason and --out for an act that is to be signed, or --act and --roster for one that two people signed"
+                .to_owned(),
+        });
+    };
+    let shown = match (new_key, possession) {
+        (Some(key), Some(signature)) => Some(read_possession(&key, &signature)?),
+        _ => None,
+    };
+    Ok(Request::ActCarryOut(Box::new(ActOrder {
+        kind,
+        unit,
+        note: read_act(&act)?,
+        roster,
+        possession: shown,
+    })))
+}
+
 /// The new key of a device: SPKI DER and algorithm.
-pub(super) fn new_key(path: &Path) -> Result<(AlgorithmName, Vec<u8>), CommandError> {
+fn read_key(path: &Path) -> Result<(AlgorithmName, Vec<u8>), CommandError> {
     let text = read_act(path)?;
     let key = DeviceKey::parse(&text).map_err(|error| CommandError::Advice {
         message: format!("the key in {} can't be used: {error}", path.display()),
@@ -33,8 +92,8 @@ pub(super) fn new_key(path: &Path) -> Result<(AlgorithmName, Vec<u8>), CommandEr
 }
 
 /// The signature by which the new key's holder shows that he has it, over the act's text. One of P-256 may be in DER, as openssl writes it.
-pub(super) fn possession(key: &Path, signature: &Path) -> Result<Possession, CommandError> {
-    let (algorithm, public_key) = new_key(key)?;
+fn read_possession(key: &Path, signature: &Path) -> Result<Possession, CommandError> {
+    let (algorithm, public_key) = read_key(key)?;
     let bytes = read(signature)?;
     let signature = match Signature::from_der(&bytes) {
         Ok(fixed) if algorithm.0 == Algorithm::P256 => fixed.to_bytes().to_vec(),
@@ -48,7 +107,7 @@ pub(super) fn possession(key: &Path, signature: &Path) -> Result<Possession, Com
 }
 
 /// The content of a file with an act or a key.
-pub(super) fn read_act(path: &Path) -> Result<String, CommandError> {
+fn read_act(path: &Path) -> Result<String, CommandError> {
     String::from_utf8(read(path)?).map_err(|_| CommandError::Usage {
         message: format!("expected text in {}, got something else", path.display()),
     })
@@ -87,7 +146,7 @@ impl Act<'_> {
             old_fingerprint: pin.fingerprint,
             new_fingerprint: draft.new_key.map(|key| fingerprint(&key)),
             root: self.app.root_policy()?.digest(),
-            reason: lower::checked_reason(&draft.reason)?,
+            reason: checked_reason(&draft.reason)?,
             issued_ms: now_ms,
             expires_ms: now_ms + ACT_LIFETIME_DEFAULT_MS,
         })?;
@@ -213,12 +272,4 @@ impl Act<'_> {
             next: "Install it: keyline authority install FILE.".to_owned(),
         })
     }
-}
-
-/// A path that holds wherever the command is carried out.
-pub(super) fn absolute(path: PathBuf) -> Result<PathBuf, CommandError> {
-    std::path::absolute(path).map_err(|source| CommandError::System {
-        doing: "find its working directory",
-        source,
-    })
 }

@@ -1,4 +1,4 @@
-//! `keyline station enroll|list|retire`: the stations that may enter pins.
+//! `keyline station`: the stations that may enter pins, and what takes the place of one.
 
 use std::path::Path;
 
@@ -6,16 +6,66 @@ use x509_cert::Certificate;
 use x509_cert::der::{DecodePem as _, Encode as _};
 
 use super::act::{self, Act};
-use super::{CommandError, Permit, lower};
-use crate::app::App;
+use super::arguments::StationCommand;
+use super::lower::{Action, checked_reason, token_options};
+use super::{CommandError, Permit, Request};
+use crate::app::{App, ReplaceOptions};
 use crate::authority::{Bundle, EnrolmentState};
 use crate::clock::wall_ms;
 use crate::event::{Event, EventSink};
 use crate::record::{Change, StationId};
 use crate::registry::{NewStation, Registry, Retirement};
 
+/// Makes an action of what was typed.
+pub(super) fn lower(command: StationCommand) -> Result<Action, CommandError> {
+    Ok(match command {
+        StationCommand::Enroll {
+            station,
+            name,
+            certificate,
+        } => Action::Request(Request::StationEnroll {
+            station,
+            name,
+            certificate: certificate
+                .map(|path| certificate_digest(&path))
+                .transpose()?,
+        }),
+        StationCommand::List => Action::Request(Request::StationList),
+        StationCommand::Retire {
+            station,
+            successor,
+            reason,
+            permit,
+        } => Action::Request(Request::StationRetire {
+            station,
+            successor,
+            reason,
+            permit,
+        }),
+        StationCommand::Replace {
+            to,
+            name,
+            reason,
+            token,
+            permit,
+        } => {
+            act::require(
+                &permit,
+                Permit::ReplaceStation,
+                "the old home is read-only for ever afterwards",
+            )?;
+            Action::Replace(ReplaceOptions {
+                new_home: to,
+                name,
+                reason: checked_reason(&reason)?,
+                audit_token: token_options(token)?,
+            })
+        }
+    })
+}
+
 /// SHA-256 of a certificate file's DER.
-pub(super) fn certificate_digest(path: &Path) -> Result<[u8; 32], CommandError> {
+fn certificate_digest(path: &Path) -> Result<[u8; 32], CommandError> {
     let input = |source| CommandError::Input {
         path: path.to_owned(),
         source,
@@ -99,7 +149,7 @@ impl Act<'_> {
         reason: &str,
         permit: &[Permit],
     ) -> Result<(), CommandError> {
-        let reason = lower::checked_reason(reason)?;
+        let reason = checked_reason(reason)?;
         act::require(
             permit,
             Permit::RetireStation,

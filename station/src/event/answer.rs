@@ -1,6 +1,7 @@
 //! Answers to questions, collected until the command ends and shown as one table or in detail.
 
 use super::human::AnswerStyle;
+use super::pin_text::{pin_detail, pin_row};
 use super::table::{list, table};
 use super::{
     AuthorityView, Event, LogKeyState, LogKeyView, OrderView, PinView, ProductView, RegistryView,
@@ -9,7 +10,7 @@ use super::{
 use crate::clock::text as time;
 use crate::home::LogKeyConfig;
 use crate::record::StepPhase;
-use crate::registry::{EnrolledStation, PinEvent};
+use crate::registry::EnrolledStation;
 
 /// What was answered so far.
 pub(super) struct Answer {
@@ -149,7 +150,7 @@ impl Answer {
     }
 }
 
-fn name(value: impl Into<String>) -> String {
+pub(super) fn name(value: impl Into<String>) -> String {
     value.into()
 }
 
@@ -357,22 +358,6 @@ fn station_row(station: &EnrolledStation) -> Vec<String> {
     ]
 }
 
-fn pin_row(pin: &PinView) -> Vec<String> {
-    let pin = &pin.pin;
-    vec![
-        pin.device_id.0.to_string(),
-        if pin.weak {
-            format!("{} (weak)", pin.state)
-        } else {
-            pin.state.clone()
-        },
-        name(pin.algorithm),
-        hex::encode(pin.fingerprint),
-        time(pin.claimed_at_ms),
-        pin.pinned_at_ms.map_or_else(String::new, time),
-    ]
-}
-
 fn shipment_row(shipment: &ShipmentView) -> Vec<String> {
     vec![
         shipment.device_id.0.to_string(),
@@ -381,41 +366,6 @@ fn shipment_row(shipment: &ShipmentView) -> Vec<String> {
         if shipment.ships { "yes" } else { "NO" }.to_owned(),
         shipment.why.clone().unwrap_or_default(),
     ]
-}
-
-/// A value, or nothing where there is none.
-fn shown(value: Option<&impl ToString>) -> String {
-    value.map_or_else(String::new, ToString::to_string)
-}
-
-fn pin_detail(pin: &PinView) -> String {
-    let history: Vec<_> = pin.history.iter().map(history_row).collect();
-    let pin = &pin.pin;
-    let text = list(&[
-        ("device id", pin.device_id.0.to_string()),
-        ("state", pin.state.clone()),
-        (
-            "proof",
-            if pin.weak {
-                "weak (a MAC that only the station could check)".to_owned()
-            } else if pin.station.is_none() {
-                "none here: imported, or given by two people".to_owned()
-            } else {
-                "signed by the device key".to_owned()
-            },
-        ),
-        ("algorithm", name(pin.algorithm)),
-        ("fingerprint", hex::encode(pin.fingerprint)),
-        ("public key", hex::encode(&pin.public_key)),
-        ("product", shown(pin.product.as_ref())),
-        ("station", shown(pin.station.as_ref())),
-        ("claimed", time(pin.claimed_at_ms)),
-        ("pinned", pin.pinned_at_ms.map_or_else(String::new, time)),
-    ]);
-    if history.is_empty() {
-        return text;
-    }
-    text + "\n" + &table(&["when", "what", "fingerprint", "why"], &history)
 }
 
 fn witness_detail(witness: &WitnessView) -> String {
@@ -454,15 +404,6 @@ fn authority_detail(view: &AuthorityView) -> String {
     };
     entries.extend(view.signed_by.iter().map(|name| (by, name.clone())));
     list(&entries)
-}
-
-fn history_row(event: &PinEvent) -> Vec<String> {
-    vec![
-        time(event.at_ms),
-        event.kind.name().to_owned(),
-        hex::encode(event.fingerprint),
-        event.reason.clone().unwrap_or_default(),
-    ]
 }
 
 fn registry_detail(registry: &RegistryView) -> String {

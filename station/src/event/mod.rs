@@ -7,6 +7,7 @@ mod answer;
 mod authority;
 mod human;
 mod json;
+mod pin_text;
 mod progress;
 mod table;
 mod view;

@@ -114,6 +114,29 @@ impl Factory {
         self.run(&["product", "add", "--bundle", file])
     }
 
+    /// A roster of two, ROLE=VKEY, that nobody signed yet.
+    fn roster(&self, first: &str, second: &str) -> Ran {
+        self.run(&[
+            "authority",
+            "bundle",
+            "roster",
+            "--subject",
+            "acme",
+            "--member",
+            first,
+            "--member",
+            second,
+            "--version",
+            "1",
+            "--expires",
+            "2100-01-01",
+            "--policy",
+            "root.policy",
+            "--out",
+            "acme.bundle",
+        ])
+    }
+
     fn order(&self, name: &str) -> Ran {
         self.run(&[
             "order",
@@ -406,27 +429,8 @@ fn rosters_are_installed_and_files_are_told_apart() {
         member("key-administrator", "first.pem.pub"),
         member("administrator", "second.pem.pub"),
     );
-    let roster = [
-        "authority",
-        "bundle",
-        "roster",
-        "--subject",
-        "acme",
-        "--member",
-        &first,
-        "--member",
-        &second,
-        "--version",
-        "1",
-        "--expires",
-        "2100-01-01",
-        "--policy",
-        "root.policy",
-        "--out",
-        "acme.bundle",
-    ];
-    factory.run(&roster).good();
-    factory.run(&roster).refused(2, "output");
+    factory.roster(&first, &second).good();
+    factory.roster(&first, &second).refused(2, "output");
     factory
         .run(&["authority", "install", "acme.bundle"])
         .refused(4, "authority");
@@ -482,26 +486,7 @@ fn with_a_unit() -> (Factory, String) {
         )
     };
     let (ann, ben) = (member("ann"), member("ben"));
-    let roster = [
-        "authority",
-        "bundle",
-        "roster",
-        "--subject",
-        "acme",
-        "--member",
-        &ann,
-        "--member",
-        &ben,
-        "--version",
-        "1",
-        "--expires",
-        "2100-01-01",
-        "--policy",
-        "root.policy",
-        "--out",
-        "acme.bundle",
-    ];
-    factory.run(&roster).good();
+    factory.roster(&ann, &ben).good();
     factory.sign("acme.bundle", &["root-1", "root-2"]);
     factory.run(&["authority", "install", "acme.bundle"]).good();
     let product = factory.signed_product("1", &[]);
