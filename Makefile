@@ -63,6 +63,6 @@ tools-demo:
 
 tools-test:
 	@scripts/install-tools.sh test
-	scripts/foreign-verifiers.sh
+	scripts/python-packages.sh
 	scripts/install-cargo-tool.sh cargo-nextest $(CARGO_NEXTEST_VERSION)
 	scripts/install-cargo-tool.sh cargo-deny $(CARGO_DENY_VERSION)

@@ -21,6 +21,8 @@ mod leaves;
 mod manifest;
 mod moment;
 mod place;
+#[path = "../common/python.rs"]
+mod python;
 mod reader;
 mod role;
 mod sealed;

@@ -1,12 +1,11 @@
 //! Readers that nobody here wrote: Python's csv module, and pyarrow for Parquet.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
-/// The version of pyarrow that is installed where there is none.
-const PYARROW: &str = "pyarrow==26.0.1";
+use crate::python;
 
 fn run(command: &mut Command, what: &str) -> String {
     let output = command.output().unwrap_or_else(|error| {
@@ -14,7 +13,8 @@ fn run(command: &mut Command, what: &str) -> String {
     });
     assert!(
         output.status.success(),
-        "{what}: {}",
+        "{what} ended with {}: {}",
+        output.status,
         String::from_utf8_lossy(&output.stderr)
     );
     String::from_utf8(output.stdout).unwrap()
@@ -45,25 +45,6 @@ pub(crate) fn csv_rows(path: &Path) -> Vec<Value> {
     records.map(row).collect()
 }
 
-/// A Python that has pyarrow: the one of a virtual environment in the target directory, made when it is first needed.
-fn python_with_pyarrow() -> PathBuf {
-    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pyarrow");
-    let python = place.join("bin/python");
-    let has_it = Command::new(&python)
-        .args(["-c", "import pyarrow.parquet"])
-        .output();
-    if !has_it.is_ok_and(|output| output.status.success()) {
-        let words = "python3 with venv and pip, and PyPI (Debian: python3-venv)";
-        run(
-            Command::new("python3").args(["-m", "venv"]).arg(&place),
-            words,
-        );
-        let mut pip = Command::new(&python);
-        run(pip.args(["-m", "pip", "install", "-q", PYARROW]), words);
-    }
-    python
-}
-
 /// The rows of a Parquet file and its schema, a column's name and type a line. Bytes are hexadecimal, times milliseconds since 1970.
 pub(crate) fn parquet(path: &Path) -> (Vec<Value>, Vec<String>) {
     const READ: &str = "
@@ -80,7 +61,7 @@ def plain(value):
 rows = [{name: plain(value) for name, value in row.items()} for row in table.to_pylist()]
 print(json.dumps({'rows': rows, 'schema': [f'{field.name}: {field.type}' for field in table.schema]}))
 ";
-    let mut command = Command::new(python_with_pyarrow());
+    let mut command = python::python();
     let text = run(command.args(["-c", READ]).arg(path), "pyarrow");
     let mut read: Value = serde_json::from_str(&text).unwrap();
     let rows = serde_json::from_value(read["rows"].take()).unwrap();

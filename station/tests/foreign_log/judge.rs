@@ -7,6 +7,7 @@ use std::process::{ChildStdin, Command, Stdio};
 use crate::case::{Case, leaf_line};
 use crate::change::{Overlooked, Part};
 use crate::log::Log;
+use crate::python;
 use crate::rust;
 
 /// Nothing where the verifier accepts, else what it says.
@@ -109,15 +110,9 @@ fn go() -> Command {
     command
 }
 
-/// The environment that `scripts/foreign-verifiers.sh` makes.
+/// The verifier in Python, by this package.
 fn python(package: &str) -> Command {
-    let python = here("../../../target/foreign-verifiers/bin/python");
-    assert!(
-        python.exists(),
-        "{} is missing: run scripts/foreign-verifiers.sh",
-        python.display()
-    );
-    let mut command = Command::new(python);
+    let mut command = python::python();
     command.arg(here("verify.py")).arg(package);
     command
 }

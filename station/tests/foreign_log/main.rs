@@ -19,6 +19,8 @@ mod case;
 mod change;
 mod judge;
 mod log;
+#[path = "../common/python.rs"]
+mod python;
 mod rust;
 mod station;
 

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Makes the Python environment with which the tests verify the audit log by software from elsewhere, once.
+# Makes the Python environment of the tests, once: readers and verifiers that nobody here wrote.
 #
-#   scripts/foreign-verifiers.sh
+#   scripts/python-packages.sh
 #
-# It lies in target/foreign-verifiers and is made anew when the list of packages or the system's Python has changed.
+# It lies in target/python and is made anew when the list of packages or the system's Python has changed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=station/tests/foreign_log/requirements.txt
-environment=target/foreign-verifiers
+packages=station/tests/requirements.txt
+environment=target/python
 made_from=$environment/made-from
 
 wanted() {
@@ -21,12 +21,12 @@ if "$environment/bin/python" -c '' 2>/dev/null && wanted | cmp --quiet - "$made_
 fi
 
 explain() {
-    echo "The Python packages that verify the audit log could not be installed into $environment." >&2
+    echo "The Python packages of the tests could not be installed into $environment." >&2
     echo "Needed are Python 3.11 or newer with venv (Debian: apt-get install python3-venv) and PyPI within reach." >&2
     exit 1
 }
 
-echo "installing the foreign verifiers of the audit log" >&2
+echo "installing the Python packages of the tests" >&2
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || explain
 python3 -m venv --clear "$environment" >&2 || explain
 "$environment/bin/pip" install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
