@@ -92,7 +92,7 @@ async fn enter(registry: &Registry, units: &Units, in_flight: usize) -> Outcome<
         let (registry, units) = (registry.clone(), Arc::clone(units));
         tasks.spawn(async move {
             for (claim, proof) in units.iter().skip(first).step_by(in_flight) {
-                let receipt = registry.enter(claim.clone(), proof.clone()).await?;
+                let receipt = registry.enter(claim.clone(), proof.clone(), None).await?;
                 if receipt.already {
                     return Err("expected a unit that is new, got one that was entered".into());
                 }

@@ -132,6 +132,7 @@ async fn import(server: &Server, units: &Units) -> Outcome {
         algorithm: claim.algorithm,
         public_key: claim.public_key.clone(),
         product: None,
+        serial: None,
     };
     let rows: Vec<_> = units.iter().map(row).collect();
     let terms = ImportTerms {

@@ -2,7 +2,7 @@
 
 use super::authority_act::check_orderable;
 use super::read::{order_named, product_named, unit_named, unknown};
-use super::{CommandError, Name, Permit, lower};
+use super::{CommandError, Name, Permit, lower, serial};
 use crate::app::App;
 use crate::clock::wall_ms;
 use crate::event::{Event, EventSink, OrderView, PinView};
@@ -262,7 +262,14 @@ pub(super) async fn show_pin(
     // A unit of another station is in the registry, but not in this journal.
     let device_id = match DeviceIdText::try_from(name.to_owned()) {
         Ok(device_id) => device_id,
-        Err(_) => unit_named(journal, name).await?.device_id,
+        Err(_) => match unit_named(journal, name).await {
+            Ok(unit) => unit.device_id,
+            Err(unknown @ CommandError::Unknown { .. }) => {
+                let labelled = serial::device_labelled(registry, name).await?;
+                labelled.ok_or(unknown)?
+            }
+            Err(error) => return Err(error),
+        },
     };
     let mut pins = registry.keys_of(device_id).await?;
     let last = pins.pop().ok_or_else(|| unknown("pin", name))?;
@@ -270,6 +277,7 @@ pub(super) async fn show_pin(
         sink.emit(pin_event(pin, Vec::new()));
     }
     sink.emit(pin_event(last, registry.history(device_id).await?));
+    serial::show_serials_of(registry, device_id, sink).await?;
     Ok(())
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::act::{self, Act};
-use super::{CommandError, Request, export, fleet, log_key, provision, read, station, sync};
+use super::{
+    CommandError, Request, export, fleet, log_key, provision, read, serial, station, sync,
+};
 use crate::app::App;
 use crate::event::{Event, EventSink, Summary};
 use crate::exit::ExitCode;
@@ -116,6 +118,10 @@ async fn question(app: &App, request: &Request, sink: &dyn EventSink) -> Result<
         Request::PinShow { unit } => {
             let registry = app.registry().await?;
             act::show_pin(app.journal(), &registry, unit, sink).await
+        }
+        Request::UnitShow { unit } => {
+            let registry = app.registry().await.map_err(CommandError::from);
+            serial::show_unit(app.journal(), &registry, unit, sink).await
         }
         Request::AuditKeyList => log_key::list(app.journal(), app.log_keys(), sink).await,
         Request::StationList => station::list(app, sink).await,

@@ -27,6 +27,7 @@ impl FleetSink for RegistryFleet {
             algorithm: key.algorithm,
             public_key: key.public_key,
             product: key.product,
+            serial: key.serial,
         };
         let rows = batch.into_iter().map(row).collect();
         let answers = self.registry.import(self.terms.clone(), rows).await?;
@@ -56,6 +57,14 @@ const fn words(error: &RegistryError) -> (RefusalCode, &'static str) {
             RefusalCode::UnknownProduct,
             "Enter the product's bundle first, or correct the name.",
         ),
+        RegistryError::SerialInUse { .. } => (
+            RefusalCode::SerialInUse,
+            "Find out which of the two devices carries this label: a serial names one living device of its product.",
+        ),
+        RegistryError::UnitHasAnotherSerial { .. } => (
+            RefusalCode::OtherSerial,
+            "Find out which serial the device has: an import never changes what the registry knows.",
+        ),
         RegistryError::DeviceHasAnotherKey { .. } | RegistryError::BeingMade(_) => (
             RefusalCode::OtherKey,
             "Find out which key the device has: an import never changes what the registry knows.",
@@ -79,7 +88,7 @@ pub(super) fn keys_of(
         async move {
             loop {
                 if let Some(key) = page.pop_front() {
-                    if product.is_none() || key.product_name == product {
+                    if product.is_none() || key.product == product {
                         return Ok(Some((exported(key), (page, after, ended))));
                     }
                 } else if ended {
@@ -101,7 +110,8 @@ fn exported(key: ListedKey) -> ExportedKey {
         algorithm: key.pin.algorithm,
         state: key.pin.state,
         public_key: key.pin.public_key,
-        product: key.product_name,
+        product: key.product,
+        serial: key.serial,
         pinned_at_ms: key.pin.pinned_at_ms,
         revoked_at_ms: key.revoked_at_ms,
     }

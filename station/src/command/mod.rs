@@ -36,6 +36,7 @@ mod registry_admin;
 mod registry_arguments;
 mod request;
 mod run;
+mod serial;
 mod ship;
 mod signal;
 mod station;

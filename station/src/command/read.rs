@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::ship::shipped_before;
-use super::{CommandError, Request, act, log_key};
+use super::{CommandError, Request, act, log_key, serial};
 use crate::event::{Event, EventSink, OrderView, ProductView, RunView, StepView, UnitView};
 use crate::home::Config;
 use crate::journal::{JournalReader, Unit, UnitFilter};
@@ -45,19 +45,13 @@ pub(super) async fn answer(
             state,
             limit,
         } => list_units(journal, order.as_deref(), *state, *limit, sink).await?,
-        Request::UnitShow { unit } => {
-            let unit = unit_named(journal, unit).await?;
-            sink.emit(Event::UnitRecord(Box::new(
-                unit_detail(journal, unit).await?,
-            )));
-        }
         _ => return Ok(false),
     }
     Ok(true)
 }
 
-/// Answers a question on a home that may not be written to any more: from its stores as they are, without owning it. Where the log's
-/// keys are kept is not looked for.
+/// Answers a question from a home's stores as they are, without owning it: one that somebody else owns, or that may not be written to
+/// any more. Where the log's keys are kept is not looked for.
 pub(super) async fn answer_beside(
     home: &Path,
     config: &Config,
@@ -70,6 +64,14 @@ pub(super) async fn answer_beside(
             let registry = Registry::open(config.registry.address(home)?).await?;
             let shown = act::show_pin(&journal, &registry, unit, sink).await;
             registry.close().await;
+            shown
+        }
+        Request::UnitShow { unit } => {
+            let registry = serial::reach(home, config).await;
+            let shown = serial::show_unit(&journal, &registry, unit, sink).await;
+            if let Ok(registry) = registry {
+                registry.close().await;
+            }
             shown
         }
         Request::AuditKeyList => log_key::list(&journal, &[], sink).await,
@@ -225,7 +227,11 @@ async fn unit_view(journal: &JournalReader, unit: Unit) -> Result<UnitView, Comm
     })
 }
 
-async fn unit_detail(journal: &JournalReader, unit: Unit) -> Result<UnitView, CommandError> {
+/// A unit with its last run, and whether it left the building.
+pub(super) async fn unit_detail(
+    journal: &JournalReader,
+    unit: Unit,
+) -> Result<UnitView, CommandError> {
     let last_run = match unit.last_run {
         Some(id) => journal.run(id).await?,
         None => None,

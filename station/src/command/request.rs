@@ -471,9 +471,9 @@ impl Request {
         )
     }
 
-    /// Whether the journal alone, read beside its owner, can answer.
+    /// Whether it is answered beside the home's owner: from the journal, read as it is, and where a unit is asked for from the registry.
     #[must_use]
-    pub const fn needs_only_journal(&self) -> bool {
+    pub const fn is_answered_beside(&self) -> bool {
         matches!(
             self,
             Self::ProductList { .. }

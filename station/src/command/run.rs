@@ -17,7 +17,7 @@ use crate::app::{self, App, AppError};
 use crate::event::{AnswerStyle, ErrorBody, Event, EventSink, JsonSink, Summary};
 use crate::exit::ExitCode;
 use crate::home::{self, HomeError, LogKeyConfig};
-use crate::journal::{InterruptedRun, JournalReader};
+use crate::journal::InterruptedRun;
 use crate::operator::Token;
 use crate::socket::{self, Answer, Call, Server, SocketError};
 use crate::stop::Stop;
@@ -248,9 +248,8 @@ impl Context {
         let begun = Instant::now();
         let home = self.home_path();
         let config = home::read_config(&home)?;
-        if request.needs_only_journal() {
-            let journal = JournalReader::open(&home.join(&config.journal.path)).await?;
-            read::answer(&journal, &request, self.sink.as_ref()).await?;
+        if request.is_answered_beside() {
+            read::answer_beside(&home, &config, &request, self.sink.as_ref()).await?;
             let elapsed_ms = execute::elapsed_ms(begun);
             let mut summary = Summary::without_units(ExitCode::Success, elapsed_ms);
             summary.home = Some(home);

@@ -1,11 +1,11 @@
 //! Answers to questions, collected until the command ends and shown as one table or in detail.
 
 use super::human::AnswerStyle;
-use super::pin_text::{pin_detail, pin_row};
+use super::pin_text::{pin_detail, pin_row, serial_detail};
 use super::table::{list, table};
 use super::{
     AuthorityView, Event, LogKeyState, LogKeyView, OrderView, PinView, ProductView, RegistryView,
-    RunView, ShipmentView, UnitView, WitnessView,
+    RunView, SerialView, ShipmentView, UnitView, WitnessView,
 };
 use crate::clock::text as time;
 use crate::home::LogKeyConfig;
@@ -18,6 +18,7 @@ pub(super) struct Answer {
     orders: Vec<OrderView>,
     units: Vec<UnitView>,
     pins: Vec<PinView>,
+    serials: Vec<SerialView>,
     shipments: Vec<ShipmentView>,
     documents: Vec<String>,
     witnesses: Vec<WitnessView>,
@@ -35,6 +36,7 @@ impl Answer {
             orders: Vec::new(),
             units: Vec::new(),
             pins: Vec::new(),
+            serials: Vec::new(),
             shipments: Vec::new(),
             documents: Vec::new(),
             witnesses: Vec::new(),
@@ -52,6 +54,7 @@ impl Answer {
             Event::Order(order) => self.orders.push(*order),
             Event::UnitRecord(unit) => self.units.push(*unit),
             Event::Pin(pin) => self.pins.push(*pin),
+            Event::Serial(serial) => self.serials.push(*serial),
             Event::Shipment(shipment) => self.shipments.push(*shipment),
             Event::Document { text } => self.documents.push(text),
             Event::Witness(witness) => self.witnesses.push(*witness),
@@ -136,12 +139,14 @@ impl Answer {
         let orders = self.orders.iter().map(order_detail);
         let units = self.units.iter().map(unit_detail);
         let pins = self.pins.iter().map(pin_detail);
+        let serials = self.serials.iter().map(serial_detail);
         let witnesses = self.witnesses.iter().map(witness_detail);
         let registries = self.registries.iter().map(registry_detail);
         let all = products
             .chain(orders)
             .chain(units)
             .chain(pins)
+            .chain(serials)
             .chain(witnesses)
             .chain(registries)
             .chain(self.authorities.iter().map(authority_detail));

@@ -26,8 +26,8 @@ pub use human::{AnswerStyle, HumanSink, Terminal};
 pub use json::JsonSink;
 pub use view::{
     CheckResult, CheckState, ExportFileView, ExportView, ImportView, LogKeyState, LogKeyView,
-    OrderView, PinView, ProductView, RegistryView, RunView, ShipmentView, StepView, UnitView,
-    VerdictView, WitnessLogView, WitnessView,
+    OrderView, PinView, ProductView, RegistryView, RunView, SerialView, ShipmentView, StepView,
+    UnitView, VerdictView, WitnessLogView, WitnessView,
 };
 
 /// The version of the JSON Lines. Fields are added without a new version; one that changes its meaning needs a new version.
@@ -66,6 +66,8 @@ pub enum Event {
     UnitRecord(Box<UnitView>),
     /// A pin that was asked for.
     Pin(Box<PinView>),
+    /// A serial that a unit which was asked for has or had, and whom else it names.
+    Serial(Box<SerialView>),
     /// Data that was handed out.
     Export(Box<ExportView>),
     /// A row of a fleet's file that was refused.

@@ -1,10 +1,10 @@
-//! Pins for people: a row of a table, and everything of one.
+//! Pins and serials for people: a row of a table, and everything of one.
 
-use super::PinView;
 use super::answer::name;
 use super::table::{list, table};
+use super::{PinView, SerialView};
 use crate::clock::text as time;
-use crate::registry::PinEvent;
+use crate::registry::{PinEvent, SerialUse};
 
 /// A pin as a row of a table.
 pub(super) fn pin_row(pin: &PinView) -> Vec<String> {
@@ -65,5 +65,28 @@ fn history_row(event: &PinEvent) -> Vec<String> {
         event.kind.name().to_owned(),
         hex::encode(event.fingerprint),
         event.reason.clone().unwrap_or_default(),
+    ]
+}
+
+/// A serial with every unit that it names and named.
+pub(super) fn serial_detail(serial: &SerialView) -> String {
+    let rows: Vec<_> = serial.uses.iter().map(use_row).collect();
+    format!(
+        "serial {} of product {}, by the registry\n{}",
+        serial.serial,
+        serial.product,
+        table(&["device id", "since", "until", "entered by"], &rows)
+    )
+}
+
+fn use_row(one: &SerialUse) -> Vec<String> {
+    vec![
+        one.device_id.0.to_string(),
+        time(one.used_at_ms),
+        one.released_at_ms.map_or_else(|| "now".to_owned(), time),
+        one.station.map_or_else(
+            || "people".to_owned(),
+            |station| format!("station {station}"),
+        ),
     ]
 }

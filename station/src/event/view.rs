@@ -10,7 +10,7 @@ use crate::record::{
     Pin, PlatformName, Product, ProductId, Run, RunId, RunResult, Step, StepPhase, UnitState,
     WhenRegistryUnreachable,
 };
-use crate::registry::{PinEvent, RegistryStatus};
+use crate::registry::{PinEvent, RegistryStatus, SerialUse};
 
 /// A product.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -179,6 +179,17 @@ pub struct PinView {
     /// What happened to the device's keys, oldest first; with the device's last key only.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub history: Vec<PinEvent>,
+}
+
+/// A serial of a product, with the units that it names and named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SerialView {
+    /// The product's name.
+    pub product: String,
+    /// The serial.
+    pub serial: String,
+    /// The uses as the registry has them, the oldest first. At most the last one lives.
+    pub uses: Vec<SerialUse>,
 }
 
 /// An export that was handed out.

@@ -43,6 +43,8 @@ pub struct ExportedKey {
     pub public_key: Vec<u8>,
     /// The product's name.
     pub product: Option<String>,
+    /// The device's serial.
+    pub serial: Option<String>,
     /// When it became active, in milliseconds since 1970.
     pub pinned_at_ms: Option<u64>,
     /// When it was taken back, in milliseconds since 1970.
@@ -58,17 +60,19 @@ struct Row<'a> {
     state: &'a str,
     public_key: String,
     product: Option<&'a str>,
+    serial: Option<&'a str>,
     pinned_at_ms: Option<u64>,
     revoked_at_ms: Option<u64>,
 }
 
-const COLUMNS: [Member; 8] = [
+const COLUMNS: [Member; 9] = [
     Member::DeviceId,
     Member::Fingerprint,
     Member::Algorithm,
     Member::State,
     Member::PublicKey,
     Member::Product,
+    Member::Serial,
     Member::PinnedAt,
     Member::RevokedAt,
 ];
@@ -121,6 +125,7 @@ impl<W: Write> FleetWriter<W> {
             state: &key.state,
             public_key,
             product: key.product.as_deref(),
+            serial: key.serial.as_deref(),
             pinned_at_ms: key.pinned_at_ms,
             revoked_at_ms: key.revoked_at_ms,
         };

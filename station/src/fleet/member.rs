@@ -121,12 +121,20 @@ impl Members {
         let device_id = self.checked_device_id()?;
         let key = self.key()?;
         self.check_derived(&key)?;
+        let (product, serial) = (self.product(product)?, self.serial()?);
+        if serial.is_some() && product.is_none() {
+            return Err(Refusal::new(
+                RefusalCode::Missing,
+                "expected a product beside the serial, got none",
+                "Name the product in the row, or for all rows with --product: a serial is one of a product.",
+            ));
+        }
         Ok(ImportedKey {
             line,
             device_id,
             algorithm: AlgorithmName(key.algorithm()),
-            product: self.product(product)?,
-            serial: self.serial()?,
+            product,
+            serial,
             public_key: key.into_spki(),
         })
     }

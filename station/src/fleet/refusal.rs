@@ -61,10 +61,16 @@ pub enum RefusalCode {
     DuplicateDevice,
     /// The key stands in an earlier row.
     DuplicateKey,
+    /// The serial stands in an earlier row of the same product.
+    DuplicateSerial,
     /// The registry knows the key as another device's, or as burnt.
     ReusedKey,
     /// The registry knows the device with another key.
     OtherKey,
+    /// The registry knows the serial as another living device's.
+    SerialInUse,
+    /// The registry knows the device by another serial, or by none.
+    OtherSerial,
     /// The registry has no such product.
     UnknownProduct,
 }
@@ -100,8 +106,11 @@ impl RefusalCode {
             Self::NotActive => "not-active",
             Self::DuplicateDevice => "duplicate-device",
             Self::DuplicateKey => "duplicate-key",
+            Self::DuplicateSerial => "duplicate-serial",
             Self::ReusedKey => "reused-key",
             Self::OtherKey => "other-key",
+            Self::SerialInUse => "serial-in-use",
+            Self::OtherSerial => "other-serial",
             Self::UnknownProduct => "unknown-product",
         }
     }

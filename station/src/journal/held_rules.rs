@@ -4,6 +4,7 @@ use super::JournalError;
 use super::row::to_json;
 use super::rules::count;
 use super::state::{HeldRun, OpenRun, Settled, UnitRow};
+use super::unit_rules::give_up_refused_serial;
 use super::view::View;
 use crate::record::{DeviceIdText, Failure, RunId, RunResult, Step, UnitState};
 
@@ -77,6 +78,7 @@ pub(super) fn refuse_held(
 ) -> Result<(), JournalError> {
     let (mut row, _) = held_unit(view, run, device_id)?;
     forget(view, &mut row);
+    give_up_refused_serial(&mut row, failure.code);
     if row.unit.state == UnitState::Held {
         recount(view, &mut row, RunResult::Failed)?;
         row.unit.state = UnitState::Failed;

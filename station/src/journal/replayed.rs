@@ -8,7 +8,7 @@ use std::path::Path;
 use super::JournalError;
 use super::error::database;
 use super::row::{damaged, device_id, hash, id, named, to_json, unsigned};
-use crate::record::{DeviceIdText, Order, RunId, UnitState};
+use crate::record::{DeviceIdText, Label, Order, RunId, UnitState};
 
 /// What a leaf says of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +135,8 @@ pub(super) async fn write(
 pub(crate) struct ReplayedUnit {
     pub(crate) device_id: DeviceIdText,
     pub(crate) serial: Option<String>,
+    /// The product's name.
+    pub(crate) product: Option<String>,
     pub(crate) state: UnitState,
     /// The last leaf that says that the registry trusts a key of it.
     pub(crate) pinned: Option<KeyLeaf>,
@@ -311,15 +313,42 @@ impl Replayed {
             .map_err(database(DOING))
     }
 
+    /// The places, in the list, of units and labels of which the log says nothing: it has no run of the unit with the serial.
+    pub(crate) async fn unknown_labels(
+        &mut self,
+        labelled: &[(DeviceIdText, &Label)],
+    ) -> Result<Vec<usize>, JournalError> {
+        let wanted: Vec<_> = labelled
+            .iter()
+            .map(|(device_id, label)| (device_id, &label.serial, &label.product))
+            .collect();
+        // A run that was cut short has not written its unit down; the unit has its serial.
+        let unknown: Vec<(i64,)> = sqlx::query_as(
+            "SELECT key FROM json_each(?1) WHERE NOT EXISTS ( \
+                 SELECT 1 FROM run JOIN work_order ON work_order.id = run.order_id JOIN product ON product.id = work_order.product_id \
+                 WHERE run.device_id = unhex(value ->> 0) AND run.serial = value ->> 1 AND product.name = value ->> 2 \
+             ) AND NOT EXISTS ( \
+                 SELECT 1 FROM unit JOIN product ON product.id = unit.product_id \
+                 WHERE unit.device_id = unhex(value ->> 0) AND unit.serial = value ->> 1 AND product.name = value ->> 2 \
+             )",
+        )
+        .bind(to_json("serials", &wanted)?)
+        .fetch_all(&mut self.connection)
+        .await
+        .map_err(database(DOING))?;
+        let places = unknown.into_iter().map(|(at,)| usize::try_from(at));
+        Ok(places.filter_map(Result::ok).collect())
+    }
+
     /// Units by device id, after `after`; at most `limit`.
     pub(crate) async fn units(
         &mut self,
         after: Option<DeviceIdText>,
         limit: u32,
     ) -> Result<Vec<ReplayedUnit>, JournalError> {
-        type Columns = (Vec<u8>, Option<String>, String, Option<i64>);
+        type Columns = (Vec<u8>, Option<String>, Option<String>, String, Option<i64>);
         let rows: Vec<Columns> = sqlx::query_as(
-            "SELECT device_id, serial, state, \
+            "SELECT device_id, serial, (SELECT name FROM product WHERE product.id = unit.product_id), state, \
              (SELECT max(leaf_index) FROM key_leaf WHERE key_leaf.device_id = unit.device_id AND fact IN ('revoked', 'rework')) \
              FROM unit WHERE device_id > ?1 ORDER BY device_id LIMIT ?2",
         )
@@ -329,10 +358,11 @@ impl Replayed {
         .await
         .map_err(database(DOING))?;
         let mut units = Vec::with_capacity(rows.len());
-        for (device, serial, state, revoked) in rows {
+        for (device, serial, product, state, revoked) in rows {
             units.push(ReplayedUnit {
                 device_id: device_id(&device)?,
                 serial,
+                product,
                 state: named(&state)?,
                 pinned: None,
                 revoked: revoked.map(unsigned).transpose()?,

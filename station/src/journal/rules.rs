@@ -8,7 +8,7 @@ use super::leaving_rules::{revoke, ship};
 use super::model::Operator;
 use super::row::to_json;
 use super::state::{OpenRun, OrderRow, RunEnd, UnitRow};
-use super::unit_rules::{bind, release, scrap, set_apart};
+use super::unit_rules::{bind, give_up_refused_serial, release, scrap, set_apart};
 use super::view::View;
 use crate::record::{
     Change, DeviceIdText, Disposition, Failure, FailureCode, Order, OrderId, OrderState, Product,
@@ -368,6 +368,9 @@ fn end_on_unit(
         Some(failure) if unit_is_to_blame(failure.code) => row.unit.consecutive_failures + 1,
         Some(_) => row.unit.consecutive_failures,
     };
+    if let Some(failure) = failure {
+        give_up_refused_serial(&mut row, failure.code);
+    }
     if !row.set_apart() {
         row.unit.state = match result {
             RunResult::Passed => UnitState::Passed,

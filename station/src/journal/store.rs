@@ -16,7 +16,7 @@ use crate::record::{Change, RunId, RunResult, Step, UnitState};
 /// The statements of a batch. Products and orders stand before the runs that refer to them.
 ///
 /// Most writes of a unit leave the indexed columns alone, but for the state: those are the first statement on `unit`. A
-/// unit that was scrapped thereby gives up its serial before another one takes it.
+/// unit that was scrapped, or that the registry refused its serial, thereby gives it up before another one takes it.
 ///
 /// Parameters have no numbers: in a text of several statements, sqlx 0.9 leaves numbered ones silently unbound where a statement
 /// does not use all the numbers below its own (checked empirically).
@@ -163,7 +163,7 @@ pub(super) async fn write(
     let units = dirty.units.iter();
     let units = units.filter_map(|id| state.units.get(id)?.as_ref());
     let (mut whole, states): (Vec<_>, Vec<_>) = units.partition(|row| row.whole);
-    whole.sort_by_key(|row| row.unit.state != UnitState::Scrapped);
+    whole.sort_by_key(|row| row.unit.state != UnitState::Scrapped && row.unit.serial.is_some());
     let orders = || dirty.orders.iter().filter_map(|id| state.orders.get(id));
     let order_rows = orders().filter(|row| row.whole).map(|row| {
         let order = &row.order;

@@ -4,7 +4,7 @@ use super::JournalError;
 use super::held_rules::forget;
 use super::state::{OpenRun, UnitRow};
 use super::view::View;
-use crate::record::{DeviceIdText, RunId, UnitState};
+use crate::record::{DeviceIdText, FailureCode, RunId, UnitState};
 
 /// Takes the unit into the run, or checks that it is the run's.
 pub(super) fn bind(
@@ -92,6 +92,17 @@ fn refuse_other_serial(
             Err(mismatch(format!("it belongs to unit {}", owner.0)))
         }
         _ => Ok(()),
+    }
+}
+
+/// Whether the registry knows that the serial which was scanned is not this unit's: the unit gives it up, so that it can be labelled anew.
+pub(super) fn give_up_refused_serial(row: &mut UnitRow, code: FailureCode) {
+    if matches!(
+        code,
+        FailureCode::SerialInUse | FailureCode::UnitHasAnotherSerial
+    ) {
+        row.unit.serial = None;
+        row.whole = true;
     }
 }
 

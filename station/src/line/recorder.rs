@@ -9,7 +9,7 @@ use super::error::RunError;
 use crate::event::{Event, UnitEvent};
 use crate::journal::{JournalError, RunInHand};
 use crate::record::{
-    Change, DeviceIdText, Evidence, Failure, FailureCode, RunId, RunResult, Step, UnitState,
+    Change, DeviceIdText, Evidence, Failure, FailureCode, Label, RunId, RunResult, Step, UnitState,
 };
 
 /// How long a run waits to begin where the log has run too far ahead of its witnesses: a line that is faster than they are is slowed down
@@ -40,6 +40,8 @@ pub(super) struct Recorder<'l> {
     pub(super) run: RunId,
     slot: u16,
     serial: Option<String>,
+    /// The serial that the journal has of the unit, scanned for an earlier run.
+    known_serial: Option<String>,
     device_id: Option<DeviceIdText>,
     bound: bool,
     begun: Instant,
@@ -71,6 +73,7 @@ impl<'l> Recorder<'l> {
             run,
             slot,
             serial,
+            known_serial: None,
             device_id: None,
             bound: true,
             begun: Instant::now(),
@@ -109,6 +112,20 @@ impl<'l> Recorder<'l> {
     /// The serial that was scanned.
     pub(super) fn serial(&self) -> Option<&str> {
         self.serial.as_deref()
+    }
+
+    /// The unit was here before, under this serial.
+    pub(super) fn known_as(&mut self, serial: Option<&str>) {
+        self.known_serial = serial.map(str::to_owned);
+    }
+
+    /// What the unit's label says: by this run's scan, or by an earlier one.
+    pub(super) fn label(&self) -> Option<Label> {
+        let serial = self.serial.as_ref().or(self.known_serial.as_ref());
+        serial.map(|serial| Label {
+            product: self.line.product.name.clone(),
+            serial: serial.clone(),
+        })
     }
 
     /// A step was done. It is committed with the next intent, or with the end of the run.

@@ -10,8 +10,8 @@ use super::recorder::Recorder;
 use crate::journal::Unit;
 use crate::link::Target;
 use crate::record::{
-    Claim, ClaimReceipt, DeviceIdText, Evidence, Failure, FailureCode, Proof, RunResult, Step,
-    WhenRegistryUnreachable,
+    Claim, ClaimReceipt, DeviceIdText, Evidence, Failure, FailureCode, Label, Labelled, RunResult,
+    Step, WhenRegistryUnreachable,
 };
 use crate::registry::RegistryError;
 use crate::steps::{CredentialsSource, Failed, Identified, Keyed, Pinned, Plan, Proven, attach};
@@ -74,12 +74,14 @@ pub(super) fn walk(
         Some(admitted) => admitted,
         None => admit(line, recorder, identified.device_id())?,
     };
+    let known = admitted.known.as_ref();
+    recorder.known_as(known.and_then(|unit| unit.serial.as_deref()));
 
     let mut held = false;
     let proven = if identified.identity().sealed {
         recognise(line, recorder, identified, &mut held)?
     } else {
-        let keyed = key(line, recorder, identified, admitted.known.as_ref())?;
+        let keyed = key(line, recorder, identified, known)?;
         inject_and_prove(line, recorder, keyed, &mut held)?
     };
     let weak = proven.proof().weak;
@@ -121,9 +123,14 @@ fn key<'p>(
 fn enter_claim(
     line: &Line,
     claim: &Claim,
+    label: Option<Label>,
     held: &mut bool,
 ) -> Result<Option<ClaimReceipt>, RunError> {
-    match line.wait(line.registry.claim(claim.clone())) {
+    let labelled = Labelled {
+        entry: claim.clone(),
+        label,
+    };
+    match line.wait(line.registry.claim(labelled)) {
         Ok(receipt) => Ok(Some(receipt)),
         Err(error) => hold_or_fail(line, error, claim.fingerprint(), held).map(|()| None),
     }
@@ -152,7 +159,7 @@ fn inject_and_prove<'p>(
     held: &mut bool,
 ) -> Result<Proven<'p>, RunError> {
     recorder.intend(Step::Claimed)?;
-    let claimed = match enter_claim(line, keyed.claim(), held)? {
+    let claimed = match enter_claim(line, keyed.claim(), recorder.label(), held)? {
         Some(receipt) => {
             let (claimed, evidence) = keyed.claimed(receipt);
             recorder.done(Step::Claimed, evidence);
@@ -201,7 +208,7 @@ fn recognise<'p>(
             }
             let claim = earlier_claim(line, &identified, &present)?.ok_or_else(stranger)?;
             recorder.intend(Step::Claimed)?;
-            if let Some(receipt) = enter_claim(line, &claim, held)? {
+            if let Some(receipt) = enter_claim(line, &claim, recorder.label(), held)? {
                 let fingerprint = claim.fingerprint();
                 let already = receipt.already;
                 recorder.done(
@@ -232,8 +239,11 @@ fn pin<'p>(
     if *held {
         return Ok((proven.pin_held(), false));
     }
-    let proof: Proof = proven.proof().clone();
-    let fingerprint = proof.fingerprint();
+    let proof = Labelled {
+        entry: proven.proof().clone(),
+        label: recorder.label(),
+    };
+    let fingerprint = proof.entry.fingerprint();
     match line.wait(line.registry.pin(proof)) {
         Ok(receipt) => {
             let (pinned, evidence) = proven.pinned(receipt);

@@ -1,7 +1,7 @@
 //! Claim and proof of a run that was held, made again from what its steps left behind.
 
 use crate::journal::{JournalError, JournalReader, WaitingRun};
-use crate::record::{Claim, ClaimPlan, Evidence, Order, Product, Proof, Run, RunId};
+use crate::record::{Claim, ClaimPlan, Evidence, Label, Order, Product, Proof, Run, RunId};
 
 /// How far back the claim is looked for: the run that was held may have found the unit finished by an earlier one.
 const EARLIER_RUNS_MAX: u32 = 16;
@@ -11,6 +11,7 @@ pub(super) struct Rebuilt {
     /// `None` where this station never saw the key made: another one has claimed it.
     pub(super) claim: Option<Claim>,
     pub(super) proof: Proof,
+    pub(super) label: Option<Label>,
 }
 
 /// What is known of the run itself, and what can be entered; the words say what is missing.
@@ -56,7 +57,33 @@ pub(super) async fn rebuild(
         Some(claim) => Some(claim),
         None => earlier_claim(journal, waiting, &proof, plan).await?,
     };
-    Ok((run, Ok(Box::new(Rebuilt { claim, proof }))))
+    let label = label(journal, waiting, run.as_ref(), &product).await?;
+    let rebuilt = Rebuilt {
+        claim,
+        proof,
+        label,
+    };
+    Ok((run, Ok(Box::new(rebuilt))))
+}
+
+/// What the unit's label says: by the run's scan, or by an earlier one.
+async fn label(
+    journal: &JournalReader,
+    waiting: &WaitingRun,
+    run: Option<&Run>,
+    product: &Product,
+) -> Result<Option<Label>, JournalError> {
+    let serial = match run.and_then(|run| run.serial.clone()) {
+        Some(serial) => Some(serial),
+        None => {
+            let unit = journal.unit(waiting.device_id).await?;
+            unit.and_then(|unit| unit.serial)
+        }
+    };
+    Ok(serial.map(|serial| Label {
+        product: product.name.clone(),
+        serial,
+    }))
 }
 
 async fn plan(

@@ -15,11 +15,15 @@ pub(crate) fn other_party(error: &RegistryError) -> (Option<DeviceIdText>, Optio
 
 /// Whether the registry will never take this run, whatever happens to the registry: the refusal is about the unit.
 pub(super) const fn is_final(error: &RegistryError) -> bool {
-    matches!(error, RegistryError::NotClaimed { .. })
-        || matches!(
-            error.failure_code().disposition(),
-            Disposition::CloneAlarm | Disposition::Quarantine
-        )
+    matches!(
+        error,
+        RegistryError::NotClaimed { .. }
+            | RegistryError::SerialInUse { .. }
+            | RegistryError::UnitHasAnotherSerial { .. }
+    ) || matches!(
+        error.failure_code().disposition(),
+        Disposition::CloneAlarm | Disposition::Quarantine
+    )
 }
 
 /// The failure of a unit that the registry refused after it was held.

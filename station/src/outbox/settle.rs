@@ -3,7 +3,7 @@
 use super::rebuild::{Rebuilt, rebuild};
 use super::{RegistryTrouble, ask, refusal};
 use crate::journal::{Journal, JournalError, WaitingRun};
-use crate::record::{Change, Failure, Run};
+use crate::record::{Change, Failure, Labelled, Run};
 use crate::registry::{Registry, RegistryError};
 
 /// What became of a run that waited.
@@ -61,11 +61,18 @@ async fn settle(
     waiting: &WaitingRun,
     rebuilt: Rebuilt,
 ) -> Result<Outcome, JournalError> {
-    let Rebuilt { claim, proof } = rebuilt;
+    let Rebuilt {
+        claim,
+        proof,
+        label,
+    } = rebuilt;
     let (fingerprint, weak) = (proof.fingerprint(), proof.weak);
     let answer = match claim {
-        Some(claim) => ask(registry.enter(claim, proof)).await,
-        None => ask(registry.pin(proof)).await,
+        Some(claim) => ask(registry.enter(claim, proof, label)).await,
+        None => {
+            let entry = proof;
+            ask(registry.pin(Labelled { entry, label })).await
+        }
     };
     match answer {
         Ok(Ok(receipt)) => {

@@ -162,6 +162,10 @@ codes! {
     PinNotInLog = "pin-not-in-log", Violation, "Somebody pinned in this station's name, or its log was cut short.";
     /// An alarm in this station's name of which its log says nothing.
     AlarmNotInLog = "alarm-not-in-log", Violation, "Somebody claimed in this station's name, or its log was cut short.";
+    /// The registry does not have the serial with which a unit passed.
+    SerialMissing = "serial-missing", Violation, "A serial was removed from the registry: compare it with a backup.";
+    /// A serial in this station's name of which its log says nothing.
+    SerialNotInLog = "serial-not-in-log", Violation, "Somebody labelled a unit in this station's name, or its log was cut short.";
     /// A claim that was entered, and the run ended before its leaf was written.
     ClaimUnacknowledged = "claim-unacknowledged", Gap, "Run the unit again: it goes on where it stopped.";
     /// A pin that was entered, and the run ended before its leaf was written.

@@ -10,7 +10,8 @@
 //! 3. *The tables.* The log is replayed by the journal's own rules into the scratch database, which is then compared table by table
 //!    (`tables`).
 //! 4. *Evidence.* Signatures, nonces and transcripts are checked again (`evidence`, `proofs`).
-//! 5. *The registry.* Units, keys, claims, pins, proofs, alarms and orders (`units`, `entered`, `claims`, `orders`).
+//! 5. *The registry.* Units, keys, claims, pins, proofs, alarms and orders (`units`, `entered`, `claims`, `serials`,
+//!    `orders`).
 //!
 //! What is held in memory does not grow with the log, and findings are told at once.
 
@@ -24,6 +25,7 @@ mod keys;
 mod orders;
 mod page;
 mod proofs;
+mod serials;
 mod tables;
 mod time;
 mod units;
@@ -154,6 +156,7 @@ pub async fn deep(
     units::check(&mut log, &inputs, snapshot_ms, &mut findings).await?;
     entered::check(&mut log, &inputs, &mut findings).await?;
     let trusted = claims::check(&mut log, &inputs, snapshot_ms, &mut findings).await?;
+    serials::check(&mut log, &inputs, snapshot_ms, &mut findings).await?;
     orders::check(&mut log, &proofs, trusted.as_ref(), &mut findings).await?;
     Ok(findings.report)
 }

@@ -69,6 +69,10 @@ failure_codes! {
     DeviceIdMismatch = "device-id-mismatch", Quarantine, "Set the unit apart and call a supervisor: it may have been swapped or tampered with.";
     /// The scanned serial belongs to another unit.
     SerialMismatch = "serial-mismatch", Retry, "The label and the unit don't belong together. Scan the label of the unit in the fixture.";
+    /// The registry knows the serial as that of another living unit.
+    SerialInUse = "serial-in-use", Retry, "Two units have this label. Give this unit a label of its own; where its board was swapped, have the old board scrapped or its pin revoked first.";
+    /// The registry knows the unit by another serial.
+    UnitHasAnotherSerial = "unit-has-another-serial", Retry, "The registry knows this unit by another serial. Scan that one, or have the unit's pin revoked before it is labelled anew.";
     /// The serial does not look like one of this product.
     BadSerial = "bad-serial", Retry, "Scan the unit's serial label again.";
     /// The agent's image on the unit is not the order's.

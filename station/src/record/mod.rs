@@ -7,6 +7,7 @@ mod claim;
 mod evidence;
 mod failure;
 mod id;
+mod label;
 mod name;
 mod order;
 mod product;
@@ -21,6 +22,7 @@ pub use evidence::{
 };
 pub use failure::{Disposition, Failure, FailureCode};
 pub use id::{OrderId, ProductId, RunId, StationId};
+pub use label::{Label, Labelled};
 pub use name::{Name, NameError};
 pub use order::{Order, OrderState};
 pub use product::{Product, WhenRegistryUnreachable};

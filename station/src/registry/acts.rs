@@ -88,7 +88,9 @@ impl<'a> Decision<'a> {
         if let Some(new) = &act.new {
             self.refuse_used(device_id, new.fingerprint())?;
         }
+        let labels = self.known.serials.of_device(device_id);
         self.known.change(&act.old, PinState::Revoked, weak);
+        self.known.serials.release(device_id);
         self.known.acts.insert(act.id);
         self.writes.acts.push(act);
         self.writes.revocations.push(RevocationRow {
@@ -98,6 +100,10 @@ impl<'a> Decision<'a> {
         });
         if let Some(new) = &act.new {
             self.give(act, new, generation + 1);
+            // The same device with another key: it keeps its label.
+            for label in &labels {
+                self.enter_label(device_id, generation + 1, Some(label), None);
+            }
         }
         Ok(ActReceipt { already: false })
     }

@@ -21,7 +21,7 @@ pub(super) enum Meaning {
 ///
 /// PostgreSQL names the constraint; SQLite says `UNIQUE constraint failed: table.column, …`, and for an index over an expression or
 /// with a condition the same, so that the columns tell which one it was.
-const RACES: [(&str, &str); 9] = [
+const RACES: [(&str, &str); 11] = [
     ("key_claim_pkey", "key_claim.fingerprint"),
     (
         "key_claim_turn",
@@ -31,6 +31,14 @@ const RACES: [(&str, &str); 9] = [
     (
         "pin_revocation_pkey",
         "pin_revocation.device_id, pin_revocation.generation",
+    ),
+    (
+        "serial_use_pkey",
+        "serial_use.product, serial_use.serial, serial_use.turn",
+    ),
+    (
+        "serial_use_of_pin",
+        "serial_use.product, serial_use.device_id, serial_use.generation",
     ),
     ("proof_pkey", "proof.nonce"),
     ("alarm_conflict", "a conflict that has gone"),

@@ -7,7 +7,7 @@ use super::known::{
 };
 use super::model::{AlarmKind, ImportRow, ImportTerms, Revocation};
 use super::request::{Act, Outcome};
-use crate::record::{Claim, ClaimReceipt, PinReceipt, Proof};
+use crate::record::{Claim, ClaimReceipt, Label, PinReceipt, Proof};
 
 /// A batch that is being decided.
 pub(super) struct Decision<'a> {
@@ -20,11 +20,18 @@ impl<'a> Decision<'a> {
     /// Carries out one act, or refuses it and leaves everything as it was, but for an alarm.
     pub(super) fn decide(&mut self, act: &'a Act) -> Result<Outcome, RegistryError> {
         match act {
-            Act::Claim(claim) => self.claim(claim).map(Outcome::Claimed),
-            Act::Pin(proof) => self.pin(proof).map(Outcome::Pinned),
-            Act::Enter(both) => {
-                self.claim(&both.0)?;
-                self.pin(&both.1).map(Outcome::Pinned)
+            Act::Claim(claim) => {
+                let claimed = self.claim(&claim.entry, claim.label.as_ref());
+                claimed.map(Outcome::Claimed)
+            }
+            Act::Pin(proof) => {
+                let pinned = self.pin(&proof.entry, proof.label.as_ref());
+                pinned.map(Outcome::Pinned)
+            }
+            Act::Enter(all) => {
+                let (claim, proof, label) = &**all;
+                self.claim(claim, label.as_ref())?;
+                self.pin(proof, label.as_ref()).map(Outcome::Pinned)
             }
             Act::Import(import) => {
                 let (terms, rows) = &**import;
@@ -38,10 +45,15 @@ impl<'a> Decision<'a> {
         }
     }
 
-    fn claim(&mut self, claim: &'a Claim) -> Result<ClaimReceipt, RegistryError> {
+    fn claim(
+        &mut self,
+        claim: &'a Claim,
+        label: Option<&Label>,
+    ) -> Result<ClaimReceipt, RegistryError> {
         let (device_id, fingerprint) = (claim.device_id, claim.fingerprint());
         if let Some(known) = self.known.key(&fingerprint).cloned() {
-            return self.claim_again(claim, fingerprint, &known);
+            let receipt = self.claim_again(claim, fingerprint, &known)?;
+            return self.refuse_label(device_id, label).map(|()| receipt);
         }
         if let Some((active, key)) = self.known.in_state(device_id, PinState::Active) {
             let (active, station) = (*active, key.station);
@@ -58,6 +70,7 @@ impl<'a> Decision<'a> {
         if generation > 1 && !claim.rework {
             return Err(RegistryError::NeedsRework(device_id));
         }
+        self.refuse_label(device_id, label)?;
         if let Some((burnt, _)) = self.known.in_state(device_id, PinState::Pending) {
             let burnt = *burnt;
             self.known.change(&burnt, PinState::Superseded, false);
@@ -117,7 +130,11 @@ impl<'a> Decision<'a> {
         }
     }
 
-    fn pin(&mut self, proof: &'a Proof) -> Result<PinReceipt, RegistryError> {
+    fn pin(
+        &mut self,
+        proof: &'a Proof,
+        label: Option<&Label>,
+    ) -> Result<PinReceipt, RegistryError> {
         let (device_id, fingerprint) = (proof.device_id, proof.fingerprint());
         let claimed = self.claimed(proof, fingerprint)?;
         match claimed.state {
@@ -136,9 +153,11 @@ impl<'a> Decision<'a> {
             let algorithm = proof.algorithm.0.name();
             return Err(RegistryError::WeakNotAllowed { algorithm });
         }
+        self.refuse_label(device_id, label)?;
         match self.known.nonces.get(&proof.nonce) {
             // The very proof that was accepted before: its answer was lost on the way.
             Some(proven) if already && *proven == fingerprint => {
+                self.enter_label(device_id, claimed.generation, label, Some(proof));
                 return Ok(PinReceipt { already });
             }
             Some(_) => return Err(RegistryError::NonceUsed { nonce: proof.nonce }),
@@ -156,6 +175,7 @@ impl<'a> Decision<'a> {
                 proof: Some(proof),
             });
         }
+        self.enter_label(device_id, claimed.generation, label, Some(proof));
         Ok(PinReceipt { already })
     }
 
@@ -166,13 +186,16 @@ impl<'a> Decision<'a> {
         terms: &'a ImportTerms,
     ) -> Result<PinReceipt, RegistryError> {
         let (device_id, fingerprint) = (row.device_id, row.fingerprint());
+        let label = row.label();
         if let Some(known) = self.known.key(&fingerprint) {
             let owner = known.device_id;
             return match known.state {
                 _ if owner != device_id => {
                     Err(RegistryError::KeyBelongsToAnother { fingerprint, owner })
                 }
-                PinState::Active => Ok(PinReceipt { already: true }),
+                PinState::Active => self
+                    .refuse_new_label(device_id, label.as_ref())
+                    .map(|()| PinReceipt { already: true }),
                 PinState::Revoked => Err(RegistryError::KeyRevoked { fingerprint }),
                 PinState::Superseded => Err(RegistryError::KeyBurnt { fingerprint }),
                 PinState::Pending => Err(RegistryError::BeingMade(device_id)),
@@ -190,6 +213,7 @@ impl<'a> Decision<'a> {
         {
             return Err(RegistryError::UnknownProduct(product.clone()));
         }
+        self.refuse_label(device_id, label.as_ref())?;
         let key = KnownKey {
             device_id,
             generation: 1,
@@ -213,6 +237,7 @@ impl<'a> Decision<'a> {
             turn: 1,
             proof: None,
         });
+        self.enter_label(device_id, 1, label.as_ref(), None);
         Ok(PinReceipt { already: false })
     }
 
@@ -224,6 +249,7 @@ impl<'a> Decision<'a> {
             .ok_or(RegistryError::NotPinned(device_id))?;
         let (fingerprint, generation, weak) = (*fingerprint, key.generation, key.weak);
         self.known.change(&fingerprint, PinState::Revoked, weak);
+        self.known.serials.release(device_id);
         self.writes.revocations.push(RevocationRow {
             device_id,
             generation,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::authority::AuthorityError;
-use crate::record::{DeviceIdText, FailureCode, StationId};
+use crate::record::{DeviceIdText, FailureCode, Label, StationId};
 
 /// Why the registry refuses, or can't answer. A refusal leaves nothing behind but, where it may mean a clone, an alarm.
 #[derive(Debug, thiserror::Error)]
@@ -191,6 +191,34 @@ pub enum RegistryError {
     /// The registry has no bundle of this product.
     #[error("expected a product of which the registry has a bundle, got {0:?}")]
     UnknownProduct(String),
+    /// Another living unit has the serial.
+    #[error(
+        "serial \"{}\" of product {} names unit {} since {}; unit {} can't have it too",
+        .label.serial, .label.product, .holder.0, crate::clock::text(*.since_ms), .device_id.0
+    )]
+    SerialInUse {
+        /// What was scanned.
+        label: Label,
+        /// The unit that was to have it.
+        device_id: DeviceIdText,
+        /// The unit that has it.
+        holder: DeviceIdText,
+        /// Since when, in milliseconds since 1970.
+        since_ms: u64,
+    },
+    /// The unit is known by another serial of this product, or by none where nothing may be added.
+    #[error(
+        "unit {} has {} of product {}, got \"{}\"",
+        .device_id.0, known_serial(.known.as_deref()), .label.product, .label.serial
+    )]
+    UnitHasAnotherSerial {
+        /// What was scanned.
+        label: Label,
+        /// The unit.
+        device_id: DeviceIdText,
+        /// The serial by which the registry knows it.
+        known: Option<String>,
+    },
     /// The key was superseded before it proved itself.
     #[error("key {} was superseded by a newer one and never returns", hex::encode(.fingerprint))]
     KeyBurnt {
@@ -301,6 +329,14 @@ pub enum RegistryError {
     },
 }
 
+/// A serial that is known, in words.
+fn known_serial(known: Option<&str>) -> String {
+    known.map_or_else(
+        || "no serial".to_owned(),
+        |serial| format!("the serial \"{serial}\""),
+    )
+}
+
 impl RegistryError {
     /// The server does not answer.
     pub(super) fn silent(doing: &'static str) -> Self {
@@ -352,6 +388,8 @@ impl RegistryError {
             | Self::WeakNotAllowed { .. } => FailureCode::ProofInvalid,
             Self::KeyBelongsToAnother { .. } => FailureCode::KeyBelongsToAnother,
             Self::DeviceHasAnotherKey { .. } => FailureCode::DeviceHasAnotherKey,
+            Self::SerialInUse { .. } => FailureCode::SerialInUse,
+            Self::UnitHasAnotherSerial { .. } => FailureCode::UnitHasAnotherSerial,
             Self::NeedsRework(_) | Self::KeyBurnt { .. } | Self::KeyRevoked { .. } => {
                 FailureCode::KeyRevoked
             }
@@ -432,6 +470,8 @@ impl RegistryError {
             | Self::NotPinned(_)
             | Self::KeyBelongsToAnother { .. }
             | Self::DeviceHasAnotherKey { .. }
+            | Self::SerialInUse { .. }
+            | Self::UnitHasAnotherSerial { .. }
             | Self::NeedsRework(_)
             | Self::KeyBurnt { .. }
             | Self::KeyRevoked { .. } => self.failure_code().next(),

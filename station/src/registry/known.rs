@@ -7,6 +7,7 @@ use crate::record::{Claim, DeviceIdText, ProductId, Proof, StationId};
 use super::acts::{NewKey, TwoPersonAct};
 use super::log::{LogAlarmKind, LogCheckpoint};
 use super::model::{AlarmKind, ImportRow, ImportTerms, Revocation};
+use super::serials::{Serials, UseRow};
 
 /// SHA-256 of a public key's SPKI DER.
 pub(super) type Fingerprint = [u8; 32];
@@ -154,6 +155,8 @@ pub(super) struct Known {
     pub(super) requests: HashSet<[u8; 32]>,
     /// Which key a nonce has proven.
     pub(super) nonces: HashMap<[u8; 32], Fingerprint>,
+    /// Whom the serials name.
+    pub(super) serials: Serials,
     /// By origin.
     pub(super) logs: HashMap<String, KnownLog>,
     /// The roots that were entered at the sizes which the batch names, by origin.
@@ -166,6 +169,7 @@ pub(super) struct Writes<'a> {
     pub(super) claims: Vec<ClaimRow<'a>>,
     pub(super) proofs: Vec<&'a Proof>,
     pub(super) pins: Vec<PinRow<'a>>,
+    pub(super) uses: Vec<UseRow<'a>>,
     pub(super) acts: Vec<&'a TwoPersonAct>,
     pub(super) revocations: Vec<RevocationRow<'a>>,
     pub(super) alarms: Vec<AlarmRow<'a>>,
@@ -181,6 +185,7 @@ impl Writes<'_> {
         self.claims.is_empty()
             && self.proofs.is_empty()
             && self.pins.is_empty()
+            && self.uses.is_empty()
             && self.acts.is_empty()
             && self.revocations.is_empty()
             && self.alarms.is_empty()

@@ -4,6 +4,8 @@
 //! active pin; the registry verifies it by itself, from the claimed key. One public key belongs to one device id for ever, one device
 //! has at most one pending claim and one active pin, and history only grows.
 //!
+//! Beside the key it keeps which serial of a product names the device: one living device a serial, with its history.
+//!
 //! Beside that it is a witness of the stations' audit logs: it keeps their checkpoints and refuses what contradicts them.
 //!
 //! Rows are inserted and never changed: what became of a key follows from what is there, and the tables' keys allow one active pin a
@@ -34,6 +36,9 @@ mod reconcile;
 mod request;
 mod rows;
 mod schema;
+mod serial_question;
+mod serial_store;
+mod serials;
 mod stations;
 mod status;
 mod store;
@@ -51,7 +56,8 @@ pub use error::RegistryError;
 pub use keys_page::{KeyPlace, ListedKey};
 pub use log::{CheckpointReceipt, EnteredCheckpoint, LogAlarm, LogAlarmKind, LogCheckpoint};
 pub use model::{
-    AlarmKind, AlarmSide, ImportRow, ImportTerms, PinEvent, PinEventKind, RegistryAlarm, Revocation,
+    AlarmKind, AlarmSide, ImportRow, ImportTerms, PinEvent, PinEventKind, RegistryAlarm,
+    Revocation, SerialUse,
 };
 pub use reconcile::{ActivePin, AlarmPage, ClaimPin, ClaimRecord, KeyOwner, StoredProof};
 pub use schema::{Migrated, migrate};
@@ -59,7 +65,7 @@ pub use stations::{EnrolledStation, NewStation, Retirement};
 pub use status::{RegistryStation, RegistryStatus, status};
 pub(crate) use verify::{claim as check_claim, proof as check_proof};
 
-use crate::record::{Claim, ClaimReceipt, PinReceipt, Proof};
+use crate::record::{Claim, ClaimReceipt, Label, Labelled, PinReceipt, Proof};
 use address::Engine;
 use connections::Connections;
 use request::{Act, Outcome, Request};
@@ -114,24 +120,35 @@ impl Registry {
     /// Enters a public key as pending, after checking that its private key signed the claim. The same claim again is accepted, with
     /// `already`; a pending claim of the same device that never proved itself is superseded, and its key burnt.
     ///
+    /// A label that names another living unit is refused here already; it is entered with the pin.
+    ///
     /// # Errors
     /// [`RegistryError`], one variant a reason; [`RegistryError::failure_code`] says what the line does.
-    pub async fn claim(&self, claim: Claim) -> Result<ClaimReceipt, RegistryError> {
-        verify::claim(&claim)?;
+    pub async fn claim(
+        &self,
+        claim: impl Into<Labelled<Claim>>,
+    ) -> Result<ClaimReceipt, RegistryError> {
+        let claim = claim.into();
+        verify::claim(&claim.entry)?;
         match self.ask(Act::Claim(Box::new(claim))).await? {
             Outcome::Claimed(receipt) => Ok(receipt),
             other => Err(other.unexpected()),
         }
     }
 
-    /// Verifies a proof and makes the claimed key the device's active pin. The same pin again is accepted, with `already`.
+    /// Verifies a proof and makes the claimed key the device's active pin. The same pin again is accepted, with `already`. Where the unit
+    /// has a label, its serial names the device from then on, until the pin is revoked.
     ///
     /// A weak proof, whose MAC nobody but the station could check, is accepted for RSA keys only, and the pin is marked weak.
     ///
     /// # Errors
     /// [`RegistryError`], one variant a reason; [`RegistryError::failure_code`] says what the line does.
-    pub async fn pin(&self, proof: Proof) -> Result<PinReceipt, RegistryError> {
-        verify::proof(&proof)?;
+    pub async fn pin(
+        &self,
+        proof: impl Into<Labelled<Proof>>,
+    ) -> Result<PinReceipt, RegistryError> {
+        let proof = proof.into();
+        verify::proof(&proof.entry)?;
         match self.ask(Act::Pin(Box::new(proof))).await? {
             Outcome::Pinned(receipt) => Ok(receipt),
             other => Err(other.unexpected()),
@@ -142,10 +159,18 @@ impl Registry {
     ///
     /// # Errors
     /// [`RegistryError`], one variant a reason; [`RegistryError::failure_code`] says what becomes of the unit.
-    pub async fn enter(&self, claim: Claim, proof: Proof) -> Result<PinReceipt, RegistryError> {
+    pub async fn enter(
+        &self,
+        claim: Claim,
+        proof: Proof,
+        label: Option<Label>,
+    ) -> Result<PinReceipt, RegistryError> {
         verify::claim(&claim)?;
         verify::proof(&proof)?;
-        match self.ask(Act::Enter(Box::new((claim, proof)))).await? {
+        match self
+            .ask(Act::Enter(Box::new((claim, proof, label))))
+            .await?
+        {
             Outcome::Pinned(receipt) => Ok(receipt),
             other => Err(other.unexpected()),
         }

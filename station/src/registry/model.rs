@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::{AlgorithmName, DeviceIdText, RunId, StationId};
+use crate::record::{AlgorithmName, DeviceIdText, Label, RunId, StationId};
 
 /// What happened to a device's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +51,34 @@ pub struct PinEvent {
     pub at_ms: u64,
 }
 
+/// That a serial names a device, or named it once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SerialUse {
+    /// The serial, and whose it is.
+    #[serde(flatten)]
+    pub label: Label,
+    /// Which use of this serial it is, from 1.
+    pub turn: u64,
+    /// The device.
+    pub device_id: DeviceIdText,
+    /// Which of the device's pins it lives with, from 1.
+    pub generation: u64,
+    /// The station that entered it; `None` where people did.
+    pub station: Option<StationId>,
+    /// Since when, in milliseconds since 1970.
+    pub used_at_ms: u64,
+    /// Until when: the pin was revoked. `None` while it lives.
+    pub released_at_ms: Option<u64>,
+}
+
+impl SerialUse {
+    /// Whether the serial names the device at this moment.
+    #[must_use]
+    pub const fn is_living(&self) -> bool {
+        self.released_at_ms.is_none()
+    }
+}
+
 /// What is the same for every row of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportTerms {
@@ -71,9 +99,18 @@ pub struct ImportRow {
     pub public_key: Vec<u8>,
     /// The product's name.
     pub product: Option<String>,
+    /// The device's serial; it counts beside a product only.
+    pub serial: Option<String>,
 }
 
 impl ImportRow {
+    /// What stands on the device's label, where product and serial are known.
+    #[must_use]
+    pub fn label(&self) -> Option<Label> {
+        let (product, serial) = (self.product.clone()?, self.serial.clone()?);
+        Some(Label { product, serial })
+    }
+
     /// SHA-256 of the public key's SPKI DER.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 32] {

@@ -8,15 +8,15 @@ use super::RegistryError;
 use super::acts::{ActReceipt, TwoPersonAct};
 use super::log::{CheckpointReceipt, LogCheckpoint};
 use super::model::{ImportRow, ImportTerms, Revocation};
-use crate::record::{Claim, ClaimReceipt, DeviceIdText, PinReceipt, Proof};
+use crate::record::{Claim, ClaimReceipt, DeviceIdText, Label, Labelled, PinReceipt, Proof};
 
 /// What is asked for. Signatures were verified before.
 #[derive(Debug)]
 pub(super) enum Act {
-    Claim(Box<Claim>),
-    Pin(Box<Proof>),
-    /// A claim and its proof at once.
-    Enter(Box<(Claim, Proof)>),
+    Claim(Box<Labelled<Claim>>),
+    Pin(Box<Labelled<Proof>>),
+    /// A claim and its proof at once, and the unit's label.
+    Enter(Box<(Claim, Proof, Option<Label>)>),
     Import(Box<(ImportTerms, Vec<ImportRow>)>),
     Revoke(Box<Revocation>),
     CarryOut(Box<TwoPersonAct>),
@@ -29,22 +29,31 @@ impl Act {
     /// Adds what it names to what is to be read.
     pub(super) fn names(&self, names: &mut Names) {
         match self {
-            Self::Claim(claim) => names.claim(claim),
-            Self::Pin(proof) => names.proof(proof),
+            Self::Claim(claim) => {
+                names.claim(&claim.entry);
+                names.label(claim.entry.device_id, claim.label.as_ref());
+            }
+            Self::Pin(proof) => {
+                names.proof(&proof.entry);
+                names.label(proof.entry.device_id, proof.label.as_ref());
+            }
             Self::Enter(both) => {
                 names.claim(&both.0);
                 names.proof(&both.1);
+                names.label(both.1.device_id, both.2.as_ref());
             }
             Self::Import(import) => {
                 for row in &import.1 {
                     names.key(row.device_id, row.fingerprint());
                     names.products.extend(row.product.clone());
+                    names.label(row.device_id, row.label().as_ref());
                 }
             }
             Self::CarryOut(act) => {
                 names.device(act.device_id);
                 let new = act.new.as_ref().map(|new| new.fingerprint().to_vec());
                 names.fingerprints.extend(new);
+                names.labelled.push(act.device_id.0.as_bytes().to_vec());
                 names.acts.push(act.id);
             }
             Self::Revoke(revocation) => names.device(revocation.device_id),
@@ -61,6 +70,9 @@ pub(super) struct Names {
     pub(super) nonces: Vec<Vec<u8>>,
     pub(super) products: BTreeSet<String>,
     pub(super) acts: Vec<[u8; 32]>,
+    pub(super) labels: Vec<Label>,
+    /// The devices whose serials matter.
+    pub(super) labelled: Vec<Vec<u8>>,
 }
 
 impl Names {
@@ -75,6 +87,13 @@ impl Names {
 
     fn claim(&mut self, claim: &Claim) {
         self.key(claim.device_id, claim.fingerprint());
+    }
+
+    fn label(&mut self, device_id: DeviceIdText, label: Option<&Label>) {
+        if let Some(label) = label {
+            self.labels.push(label.clone());
+            self.labelled.push(device_id.0.as_bytes().to_vec());
+        }
     }
 
     fn proof(&mut self, proof: &Proof) {

@@ -16,7 +16,7 @@ use super::address::Engine;
 const CHUNKS: usize = 8;
 
 /// As long as the longest list of one statement of SQLite.
-const LIST_MAX: usize = 1_024;
+pub(super) const LIST_MAX: usize = 1_024;
 
 /// The value of one column.
 #[derive(Clone, Debug)]

@@ -140,7 +140,8 @@ async fn of_server(
     }
     let made = text(
         connection,
-        "SELECT (to_regprocedure('current_station()') IS NOT NULL)::text",
+        // Of the last of the migrations that only PostgreSQL has.
+        "SELECT (to_regprocedure('serial_is_proven(bytea, bigint, bytea, bytea)') IS NOT NULL)::text",
     );
     status.roles_made = made.await? == "true";
     if status.rights.is_empty() {

@@ -13,7 +13,7 @@ use super::log_store::{self, station_id};
 use super::model::{ImportRow, ImportTerms};
 use super::request::{Names, Request};
 use super::rows::{Kind, Lookup, Table, Value};
-use super::{RegistryError, act_store, alarm_store};
+use super::{RegistryError, act_store, alarm_store, serial_store};
 use crate::record::{Claim, DeviceIdText, ProductId, Proof};
 
 /// Why a batch could not be read or written.
@@ -126,6 +126,7 @@ pub(super) async fn read(
     for (nonce, fingerprint) in proofs {
         known.nonces.insert(hash(&nonce)?, hash(&fingerprint)?);
     }
+    serial_store::read(engine, connection, &mut known, &names).await?;
     for product in names.products {
         let question = sqlx::query_scalar(
             "SELECT COUNT(*) FROM authority_bundle WHERE kind = 'product' AND subject = $1",
@@ -288,6 +289,7 @@ pub(super) async fn write(
     PROOFS.insert(engine, connection, proofs?).await?;
     let pins = writes.pins.iter().map(|row| pin_row(row, now));
     PINS.insert(engine, connection, pins.collect()).await?;
+    serial_store::write(engine, connection, &writes, now).await?;
     let after = after.into_iter().map(|row| revocation_row(row, now));
     REVOCATIONS
         .insert(engine, connection, after.collect())

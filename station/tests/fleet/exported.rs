@@ -14,6 +14,7 @@ use proptest::prelude::*;
 use crate::fixture::{device, p256, rows};
 use crate::weak_keys::{ordinary_modulus, rsa_spki};
 
+/// A device with a serial where it has a product.
 fn exported(number: u64, public_key: Vec<u8>, product: Option<String>) -> ExportedKey {
     let algorithm = match public_key.len() {
         91 => Algorithm::P256,
@@ -25,6 +26,7 @@ fn exported(number: u64, public_key: Vec<u8>, product: Option<String>) -> Export
         algorithm: AlgorithmName(algorithm),
         state: "active".to_owned(),
         public_key,
+        serial: product.as_ref().map(|_| format!("TH-{number}")),
         product,
         pinned_at_ms: Some(1_764_000_000_000),
         revoked_at_ms: None,
@@ -71,6 +73,7 @@ proptest! {
                 prop_assert_eq!(&row.public_key, &key.public_key);
                 prop_assert_eq!(row.algorithm, key.algorithm);
                 prop_assert_eq!(&row.product, &key.product);
+                prop_assert_eq!(&row.serial, &key.serial);
             }
         }
     }
@@ -97,12 +100,15 @@ fn a_row_of_each_format_as_it_is_written() {
         KeyForm::Base64,
     );
     let start = format!(
-        "device_id,fingerprint,algorithm,state,public_key,product,pinned_at_ms,revoked_at_ms\r\n{},{mark},p256,active,MFkw",
+        "device_id,fingerprint,algorithm,state,public_key,product,serial,pinned_at_ms,revoked_at_ms\r\n{},{mark},p256,active,MFkw",
         device(1)
     );
     let csv = String::from_utf8(csv).unwrap();
     assert!(csv.starts_with(&start), "{csv}");
-    assert!(csv.ends_with(",thermostat,1764000000000,\r\n"), "{csv}");
+    assert!(
+        csv.ends_with(",thermostat,TH-1,1764000000000,\r\n"),
+        "{csv}"
+    );
     let json = written(&[key], FleetFormat::Jsonl, KeyForm::Base64);
     let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
     assert_eq!(json["fingerprint"], mark);

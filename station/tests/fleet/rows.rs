@@ -225,6 +225,11 @@ fn members_that_are_wrong_are_refused() {
                 .to_owned(),
         ),
         (
+            with(",\"serial\":\"TH-1\""),
+            Missing,
+            "expected a product beside the serial, got none".to_owned(),
+        ),
+        (
             with(&format!(",\"serial\":\"{}\"", "9".repeat(33))),
             BadSerial,
             "expected a serial of 1 to 32 visible characters, got 33".to_owned(),

@@ -37,6 +37,13 @@ fn tamperings() -> Vec<(String, Code, &'static str)> {
             Code::ClaimNotInLog,
             "the log says nothing of this key",
         ),
+        ("DELETE FROM serial_use".to_owned(), Code::SerialMissing, "the log says that it passed with this serial of product thermostat"),
+        ("UPDATE serial_use SET serial = serial || '0'".to_owned(), Code::SerialNotInLog, "the log has no run of this unit with this serial"),
+        (
+            "INSERT INTO serial_use SELECT product, 'serial-9', 1, device_id, generation, NULL, NULL, NULL, nonce, station, 1 FROM serial_use LIMIT 1".to_owned(),
+            Code::SerialNotInLog,
+            "the log has no run of this unit with this serial",
+        ),
         ("INSERT INTO alarm SELECT zeroblob(16), 'refused', 'device-has-another-key', device_id, fingerprint, device_id, fingerprint, station, NULL, randomblob(16), '{}', 1 FROM key_claim LIMIT 1".to_owned(), Code::AlarmNotInLog, "the log has no such run"),
         ("UPDATE log SET station = zeroblob(16)".to_owned(), Code::OriginOfAnother, "that of station 00000000000000000000000000000000"),
         ("UPDATE log_checkpoint SET root = zeroblob(32)".to_owned(), Code::ForeignCheckpointNotSigned, "its row says"),

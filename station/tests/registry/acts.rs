@@ -16,7 +16,7 @@ both_engines! {
     the_registry_keeps_who_may_say_yes_and_takes_nothing_back,
 }
 
-struct Office {
+pub(crate) struct Office {
     root: Root,
     ann: Person,
     ben: Person,
@@ -24,7 +24,7 @@ struct Office {
 }
 
 impl Office {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (root, ann, ben) = (Root::new(), Person::operator(), Person::operator());
         let members = vec![
             ann.as_member(Role::KeyAdministrator),
@@ -39,7 +39,7 @@ impl Office {
         }
     }
 
-    fn act(&self, kind: ActKind, n: u32, old: &Key, new: Option<&Key>) -> Act {
+    pub(crate) fn act(&self, kind: ActKind, n: u32, old: &Key, new: Option<&Key>) -> Act {
         Act::new(ActTerms {
             kind,
             device_id: device(n),
@@ -54,7 +54,7 @@ impl Office {
     }
 
     /// The act with both signatures, and that of the new key's holder.
-    fn agreed(&self, act: &Act, new: Option<&Key>) -> TwoPersonAct {
+    pub(crate) fn agreed(&self, act: &Act, new: Option<&Key>) -> TwoPersonAct {
         let note = signed(&act.to_text(), &[&self.ann, &self.ben]);
         let possession = new.map(|key| Possession {
             algorithm: AlgorithmName(key.algorithm()),

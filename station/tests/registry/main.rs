@@ -31,5 +31,6 @@ mod refusals;
 mod restore;
 mod roles;
 mod sequences;
+mod serials;
 mod server_command;
 mod tls;

@@ -3,7 +3,7 @@
 
 use std::process::{Command, Stdio};
 
-use keyline_station::record::StationId;
+use keyline_station::record::{Label, Labelled, StationId};
 use keyline_station::registry::{Registry, RegistryError, Retirement, Revocation};
 
 use crate::checkpoints::Log;
@@ -44,6 +44,14 @@ async fn enter(registry: &Registry, station: StationId, n: u32) -> Result<Key, R
     sign_claim(&mut claim, &key);
     sign_proof(&mut proof, &key);
     registry.claim(claim).await?;
+    let label = Label {
+        product: "thermostat".to_owned(),
+        serial: format!("TH-{n}"),
+    };
+    let proof = Labelled {
+        entry: proof,
+        label: Some(label),
+    };
     registry.pin(proof).await?;
     Ok(key)
 }
@@ -187,7 +195,7 @@ fn everything(server: &Postgres) -> Vec<(String, String)> {
             (relation.to_owned(), rows)
         })
         .collect();
-    assert_eq!(found.len(), 18, "the tables, and two views");
+    assert_eq!(found.len(), 20, "the tables, and three views");
     for (name, sql) in [
         (
             "policies",

@@ -1,12 +1,12 @@
 //! What each role of the database may do, tried statement by statement: everything that must fail fails.
 
-use keyline_station::record::StationId;
+use keyline_station::record::{Label, Labelled, StationId};
 use keyline_station::registry::{NewStation, Registry, RegistryError, Retirement};
 
 use crate::fixture::{Key, Place, claim, device, fingerprint, proof, sign_claim, sign_proof};
 use crate::postgres::Postgres;
 
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 17] = [
     "meta",
     "key_claim",
     "proof",
@@ -14,6 +14,7 @@ const TABLES: [&str; 16] = [
     "act_request",
     "act_approval",
     "pin_revocation",
+    "serial_use",
     "alarm",
     "log",
     "log_checkpoint",
@@ -75,6 +76,14 @@ async fn enter(registry: &Registry, station: StationId, n: u32) -> Key {
     let mut shown = proof(n, &key);
     shown.station = station;
     sign_proof(&mut shown, &key);
+    let label = Label {
+        product: "thermostat".to_owned(),
+        serial: format!("TH-{n}"),
+    };
+    let shown = Labelled {
+        entry: shown,
+        label: Some(label),
+    };
     registry.pin(shown).await.unwrap();
     key
 }
@@ -190,6 +199,7 @@ async fn nobody_changes_or_removes_a_row() {
             "log" => "origin = ''",
             "proof" => "record = ''",
             "pin" => "weak = 0",
+            "serial_use" => "serial = ''",
             "alarm" => "evidence = ''",
             _ => "public_key = ''",
         };
@@ -235,6 +245,7 @@ async fn each_role_reads_what_it_needs() {
         "proof",
         "pin",
         "pin_revocation",
+        "serial_use",
         "alarm",
         "log",
         "log_checkpoint",
@@ -242,12 +253,18 @@ async fn each_role_reads_what_it_needs() {
     ] {
         cast.only(&all, &format!("SELECT * FROM {table}"));
     }
-    for table in ["key_state", "first_proof", "act_request", "act_approval"] {
+    for table in [
+        "key_state",
+        "serial_state",
+        "first_proof",
+        "act_request",
+        "act_approval",
+    ] {
         cast.only(&people, &format!("SELECT * FROM {table}"));
     }
     cast.only(&[], "SELECT * FROM _sqlx_migrations");
 
-    for table in ["key_claim", "proof", "pin"] {
+    for table in ["key_claim", "proof", "pin", "serial_use"] {
         let sql = format!("SELECT COUNT(*) FROM {table}");
         let seen = |who| cast.count(who, &sql);
         assert_eq!(
@@ -276,6 +293,20 @@ async fn each_role_reads_what_it_needs() {
     assert_eq!(cast.count(Who::OtherStation, &of_station), "0");
     assert_eq!(cast.count(Who::Auditor, &of_station), "1");
     cast.only(&all, &sql);
+    for of_other in [
+        "serials_by_name('[[\"thermostat\",\"TH-2\"]]')".to_owned(),
+        "serials_by_label('TH-2', 10)".to_owned(),
+        format!(
+            "serials_by_device('\\x{}')",
+            hex::encode(device(2).0.as_bytes())
+        ),
+    ] {
+        let sql = format!("SELECT COUNT(*) FROM {of_other}");
+        assert_eq!(cast.count(Who::Station, &sql), "1", "{sql}");
+        assert_eq!(cast.count(Who::RetiredStation, &sql), "0", "{sql}");
+        assert_eq!(cast.count(Who::Auditor, &sql), "1", "{sql}");
+        cast.only(&all, &sql);
+    }
 }
 
 /// A revocation without an act, because the unit is scrapped.
@@ -342,6 +373,53 @@ async fn each_role_inserts_its_own_only() {
     // Scrapping: a station what it pinned itself, nobody anything of another's.
     cast.only(&[Who::Station], &scrap(1, &mine));
     cast.only(&[], &scrap(2, &mine));
+    // A second pin of a living unit: a generation is opened by a revocation only.
+    let second = claim("bench", &mine).replace("1, 1, 'bench'", "2, 1, 'bench'");
+    let second = cast
+        .server()
+        .sql(cast.login(Who::Station), "keyline", &second);
+    assert!(second.unwrap_err().contains("key_claim_after_revocation"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_serial_stands_on_a_proof_of_the_station_or_on_people() {
+    let cast = Cast::new().await;
+    let mine = format!("'\\x{}'", hex::encode(cast.station.as_bytes()));
+    let nonce_of = |n: u32| {
+        let sql = format!(
+            "SELECT encode(nonce, 'hex') FROM proof WHERE device_id = '\\x{}'",
+            hex::encode(device(n).0.as_bytes())
+        );
+        let found = cast.server().sql("owner", "keyline", &sql).unwrap();
+        format!("'\\x{found}'")
+    };
+    let label = |n: u32, nonce: &str, station: &str| {
+        format!(
+            "INSERT INTO serial_use VALUES ('valve', 'V-1', 1, '\\x{}', 1, NULL, NULL, NULL, {nonce}, {station}, 0)",
+            hex::encode(device(n).0.as_bytes())
+        )
+    };
+    let (own, other) = (nonce_of(1), nonce_of(2));
+    cast.only(&[Who::Station], &label(1, &own, &mine));
+    // Not on the proof of another unit, not another station's unit, not in another's name, not without a proof.
+    cast.only(&[], &label(1, &other, &mine));
+    cast.only(&[], &label(2, &other, &mine));
+    cast.only(&[], &label(2, &own, &mine));
+    cast.only(&[], &label(1, "NULL", "NULL"));
+    // Nor under a pin that is revoked.
+    cast.only(
+        &[],
+        &format!("{}; {}", scrap(1, &mine), label(1, &own, &mine)),
+    );
+    // People label what people entered: an import.
+    let (key, new_device, id) = ("01".repeat(32), "02".repeat(12), "0b".repeat(16));
+    let imported = format!(
+        "INSERT INTO key_claim (fingerprint, device_id, generation, turn, basis, algorithm, public_key, run, rework, claimed_at_ms) \
+         VALUES ('\\x{key}', '\\x{new_device}', 1, 1, 'import', 'p256', '\\x03', '\\x{id}', 0, 0); \
+         INSERT INTO pin VALUES ('\\x{new_device}', 1, 1, NULL, 0, NULL, 0); \
+         INSERT INTO serial_use VALUES ('valve', 'V-1', 1, '\\x{new_device}', 1, NULL, NULL, NULL, NULL, NULL, 0)"
+    );
+    cast.only(&[Who::KeyAdministrator], &imported);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
