@@ -362,3 +362,83 @@ fn a_key_that_was_planted_before_the_bench_is_refused() {
     assert_eq!(event.state, UnitState::Quarantined);
     assert!(bench.pin(unit.device_id()).is_none());
 }
+
+/// The serials by which the registry knows a unit, and whether they are in force.
+fn serials(bench: &Bench, unit: &SimUnit) -> Vec<(String, bool)> {
+    let devices = [DeviceIdText(unit.device_id())];
+    let uses = bench.registry.serials_of(&devices);
+    let uses = bench.runtime.block_on(uses).unwrap().into_iter();
+    uses.map(|one| (one.label.serial.clone(), one.is_living()))
+        .collect()
+}
+
+#[test]
+fn a_serial_of_another_station_s_unit_is_refused_before_anything_is_injected() {
+    let first = Bench::for_product(product());
+    let mut second = Bench::for_product(product());
+    second.registry = first.registry.clone();
+    let run = |bench: &Bench, unit: &SimUnit, serial| {
+        bench.run_target(Box::new(SimTarget::new(unit.clone())), Some(serial))
+    };
+    let [labelled, other, third] = [1, 2, 3].map(|n| unit(Platform::Nrf51822, n));
+    assert_eq!(run(&first, &labelled, "TH-1").state, UnitState::Passed);
+
+    let refused = run(&second, &other, "TH-1");
+    assert_eq!(
+        (refused.state, code(&refused), refused.step),
+        (
+            UnitState::Failed,
+            Some(FailureCode::SerialInUse),
+            Some(Step::Keyed)
+        )
+    );
+    let message = &refused.error.as_ref().unwrap().message;
+    let words = format!("names unit {} since", labelled.device_id());
+    assert!(message.contains(&words), "{message}");
+    assert!(second.pin(other.device_id()).is_none());
+    // The label was wrong, not the unit: with another one it passes.
+    assert_eq!(run(&second, &other, "TH-2").state, UnitState::Passed);
+    assert_eq!(serials(&second, &other), [("TH-2".to_owned(), true)]);
+    // The same unit, the same label, another station: nothing changes.
+    let mut visiting = Bench::for_product(first.product.clone());
+    visiting.registry = first.registry.clone();
+    assert!(run(&visiting, &labelled, "TH-1").already);
+    let renamed = run(&visiting, &labelled, "TH-4");
+    assert_eq!(code(&renamed), Some(FailureCode::SerialMismatch));
+
+    let scrapped = first
+        .registry
+        .revoke(keyline_station::registry::Revocation {
+            device_id: DeviceIdText(labelled.device_id()),
+            station: first.station,
+            operator: "test".to_owned(),
+            reason: "board swapped".to_owned(),
+        });
+    first.runtime.block_on(scrapped).unwrap();
+    assert_eq!(serials(&first, &labelled), [("TH-1".to_owned(), false)]);
+    assert_eq!(run(&second, &third, "TH-1").state, UnitState::Passed);
+    assert_eq!(serials(&second, &third), [("TH-1".to_owned(), true)]);
+}
+
+#[test]
+fn a_unit_keeps_the_label_that_an_earlier_run_scanned() {
+    let bench = Bench::for_product(Product {
+        lock_policy: LockPolicy::Open,
+        ..product()
+    });
+    let unit = unit(Platform::Nrf51822, 1);
+    unit.fault(
+        Direction::ToUnit,
+        frames_before_the_proof(&bench),
+        FrameFaultKind::PullCable,
+    );
+    let failed = bench.run_target(Box::new(SimTarget::new(unit.clone())), Some("TH-1"));
+    assert_eq!(failed.state, UnitState::Failed);
+    assert!(
+        serials(&bench, &unit).is_empty(),
+        "it has not proven itself"
+    );
+    unit.set_cable(true);
+    assert_eq!(bench.run(&unit).state, UnitState::Passed);
+    assert_eq!(serials(&bench, &unit), [("TH-1".to_owned(), true)]);
+}

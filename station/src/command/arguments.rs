@@ -359,7 +359,11 @@ pub(super) enum UnitCommand {
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
         limit: u32,
     },
-    /// Show a unit, its last run and its evidence
+    /// Show a unit, its last run and its evidence, and by the registry whom its serial names and named
+    #[command(
+        long_about = "Shows a unit, its last run and its evidence, from this station's journal. Where the registry is within reach, it says which \
+units of all stations its serials name and named, the oldest first; else that is told."
+    )]
     Show {
         /// Device id (24 hexadecimal digits) or serial
         unit: String,
@@ -410,7 +414,7 @@ pub(super) enum UnitCommand {
 /// `keyline pin …`
 #[derive(Debug, Subcommand)]
 pub(super) enum PinCommand {
-    /// Show a unit's pin and its history in the registry
+    /// Show a unit's pin, its history and its serials in the registry
     Show {
         /// Device id, serial, or key fingerprint (64 hexadecimal digits)
         unit: String,

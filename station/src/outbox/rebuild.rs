@@ -73,12 +73,12 @@ async fn label(
     run: Option<&Run>,
     product: &Product,
 ) -> Result<Option<Label>, JournalError> {
-    let serial = match run.and_then(|run| run.serial.clone()) {
-        Some(serial) => Some(serial),
-        None => {
-            let unit = journal.unit(waiting.device_id).await?;
-            unit.and_then(|unit| unit.serial)
-        }
+    let scanned = run.and_then(|run| run.serial.clone());
+    let serial = if scanned.is_some() {
+        scanned
+    } else {
+        let unit = journal.unit(waiting.device_id).await?;
+        unit.and_then(|unit| unit.serial)
     };
     Ok(serial.map(|serial| Label {
         product: product.name.clone(),

@@ -70,8 +70,11 @@ async fn settle(
     let answer = match claim {
         Some(claim) => ask(registry.enter(claim, proof, label)).await,
         None => {
-            let entry = proof;
-            ask(registry.pin(Labelled { entry, label })).await
+            ask(registry.pin(Labelled {
+                entry: proof,
+                label,
+            }))
+            .await
         }
     };
     match answer {

@@ -16,4 +16,5 @@ mod owner;
 mod permission;
 mod product;
 mod provision;
+mod serial;
 mod station;

@@ -124,21 +124,25 @@ impl Station {
     /// And with the product `sensor` and the order `WO-1` for `quantity` units.
     pub(crate) fn with_order(quantity: u32) -> Self {
         let station = Self::new();
-        station.add_product("sensor", &[]).good();
+        station.order_sensors(quantity);
+        station
+    }
+
+    /// The product `sensor` and the order `WO-1` for `quantity` units.
+    pub(crate) fn order_sensors(&self, quantity: u32) {
+        self.add_product("sensor", &[]).good();
         let quantity = quantity.to_string();
-        station
-            .run(&[
-                "order",
-                "add",
-                "--name",
-                "WO-1",
-                "--product",
-                "sensor",
-                "--quantity",
-                &quantity,
-            ])
-            .good();
-        station
+        self.run(&[
+            "order",
+            "add",
+            "--name",
+            "WO-1",
+            "--product",
+            "sensor",
+            "--quantity",
+            &quantity,
+        ])
+        .good();
     }
 
     pub(crate) fn directory(&self) -> &Path {

@@ -5,15 +5,15 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use keyline_protocol::identity::Algorithm;
 use keyline_station::fleet::RefusalCode::{
     self, BadDeviceId, BadPoint, BadProduct, BadSerial, Certificate, DamagedKey, DuplicateDevice,
-    DuplicateKey, Mismatch, Missing, NotAKey, NotActive, NotCsv, NotJson, NotText, PrivateKey,
-    RsaSize, UnknownMember, WrongAlgorithm, WrongCurve,
+    DuplicateKey, DuplicateSerial, Mismatch, Missing, NotAKey, NotActive, NotCsv, NotJson, NotText,
+    PrivateKey, RsaSize, UnknownMember, WrongAlgorithm, WrongCurve,
 };
 use keyline_station::key_pool::{Library, generate};
 use keyline_station::secret::Arena;
 use p256::pkcs8::EncodePrivateKey as _;
 use x509_cert::der::pem::{LineEnding, encode_string};
 
-use crate::fixture::{device, json, json_key, p256, refused_between, row};
+use crate::fixture::{device, json, json_key, p256, refused_between, row, rows};
 use crate::weak_keys::{element, ordinary_modulus, rsa_spki, sequence};
 
 /// As JSON and as CSV.
@@ -331,6 +331,32 @@ fn a_repeated_device_or_key_is_refused_with_the_first_ones_line() {
         "expected a key of its own for each device, got the key of line 2",
     );
     assert_eq!(refused.device_id.map(String::from), Some(device(5)));
+}
+
+#[test]
+fn a_repeated_serial_is_refused_with_the_first_ones_line_unless_it_is_another_product_s() {
+    let labelled = |number: u64, product: &str, serial: &str| {
+        let key = STANDARD.encode(p256(number));
+        json(
+            number,
+            &format!("\"public_key\":\"{key}\",\"product\":\"{product}\",\"serial\":\"{serial}\""),
+        )
+    };
+    let content = [
+        labelled(1, "valve", "A-1"),
+        labelled(2, "sensor", "A-1"),
+        labelled(3, "valve", "A-1"),
+        labelled(4, "valve", "A-2"),
+    ]
+    .concat();
+    let read = rows(content.as_bytes());
+    let refused: Vec<_> = read.iter().filter_map(|row| row.as_ref().err()).collect();
+    assert_eq!((read.len(), refused.len()), (4, 1));
+    assert_eq!((refused[0].line, refused[0].code), (3, DuplicateSerial));
+    assert_eq!(
+        refused[0].message,
+        "expected each serial of a product once, got one that stands on line 1 already"
+    );
 }
 
 #[test]

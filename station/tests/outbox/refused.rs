@@ -1,6 +1,7 @@
 //! What the registry never takes is set apart with its reason, and keeps nobody else.
 
 use keyline_protocol::identity::Platform;
+use keyline_station::link::SimTarget;
 use keyline_station::reconcile::Severity;
 use keyline_station::record::{Change, DeviceIdText, FailureCode, UnitState};
 use keyline_station::registry::Revocation;
@@ -175,4 +176,44 @@ fn a_later_run_of_a_refused_unit_is_refused_with_it() {
     assert_eq!(report.settled.len(), 1);
     assert_eq!(held.state(&unit), UnitState::Quarantined);
     assert_eq!(held.outbox().runs, 0);
+}
+
+#[test]
+fn a_held_unit_whose_serial_was_taken_meanwhile_is_set_apart_without_an_alarm() {
+    let mut held = Held::away();
+    let run = |bench: &Bench, unit: &SimUnit, serial| {
+        bench.run_target(Box::new(SimTarget::new(unit.clone())), Some(serial))
+    };
+    let (late, free) = (unit(Platform::Nrf51822, 1), unit(Platform::Nrf51822, 2));
+    for (unit, serial) in [(&late, "TH-1"), (&free, "TH-2")] {
+        assert_eq!(run(&held.bench, unit, serial).state, UnitState::Held);
+    }
+    held.link_is_back();
+    let mut other = Bench::for_product(holding());
+    other.registry = held.bench.registry.clone();
+    let faster = unit(Platform::Nrf51822, 3);
+    assert_eq!(run(&other, &faster, "TH-1").state, UnitState::Passed);
+
+    let (report, told) = held.sync();
+    assert_eq!(report.settled.len(), 2);
+    assert_eq!(held.state(&free), UnitState::Passed);
+    assert_eq!(held.state(&late), UnitState::Quarantined);
+    assert_eq!(held.outbox().runs, 0);
+    let failure = told.iter().find_map(|event| event.error.as_ref()).unwrap();
+    assert_eq!(failure.code, FailureCode::SerialInUse);
+    let words = format!("names unit {} since", faster.device_id());
+    assert!(failure.message.contains(&words), "{failure:?}");
+    assert_eq!(kinds(&held, &late), ["held-refused", "unit-quarantined"]);
+    assert_eq!(held.bench.pin(late.device_id()), None);
+    // The unit gives the serial up: it may be released and labelled anew.
+    let known = held.bench.journal.unit(DeviceIdText(late.device_id()));
+    let known = held.bench.runtime.block_on(known).unwrap().unwrap();
+    assert_eq!(known.serial, None);
+    held.bench.commit(vec![Change::UnitReleased {
+        device_id: DeviceIdText(late.device_id()),
+        operator: "test".to_owned(),
+        reason: "labelled anew".to_owned(),
+    }]);
+    assert_eq!(run(&held.bench, &late, "TH-3").state, UnitState::Passed);
+    held.assert_verifies();
 }

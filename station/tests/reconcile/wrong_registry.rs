@@ -40,7 +40,7 @@ fn tamperings() -> Vec<(String, Code, &'static str)> {
         ("DELETE FROM serial_use".to_owned(), Code::SerialMissing, "the log says that it passed with this serial of product thermostat"),
         ("UPDATE serial_use SET serial = serial || '0'".to_owned(), Code::SerialNotInLog, "the log has no run of this unit with this serial"),
         (
-            "INSERT INTO serial_use SELECT product, 'serial-9', 1, device_id, generation, NULL, NULL, NULL, nonce, station, 1 FROM serial_use LIMIT 1".to_owned(),
+            "INSERT INTO serial_use SELECT product, 'serial-9', 1, randomblob(12), 1, NULL, NULL, NULL, nonce, station, 1 FROM serial_use LIMIT 1".to_owned(),
             Code::SerialNotInLog,
             "the log has no run of this unit with this serial",
         ),

@@ -171,7 +171,7 @@ fn a_person_reads_the_schema_the_server_and_the_role() {
     let words = String::from_utf8(output.stdout).unwrap();
     for expected in [
         "PostgreSQL 1",
-        "3 (made now), clients from version 1",
+        "4 (made now), clients from version 1",
         "keyline_owner",
         "owner",
         &server.port().to_string(),
