@@ -60,6 +60,25 @@ pub enum Change {
         /// Who installed it.
         operator: String,
     },
+    /// A product has another cloud key from this leaf on; the bundle that says so is accepted with it.
+    CloudKeyChanged {
+        /// The product's name.
+        product: String,
+        /// The number of the new key.
+        version: u32,
+        /// SHA-256 of the new key's SPKI DER.
+        #[serde(with = "hex::serde")]
+        fingerprint: [u8; 32],
+        /// Where units find the cloud.
+        address: String,
+        /// The number of the key before.
+        previous_version: u32,
+        /// SHA-256 of the key before.
+        #[serde(with = "hex::serde")]
+        previous: [u8; 32],
+        /// Who installed the bundle.
+        operator: String,
+    },
     /// Another root policy was pinned in the place of the one before, whose keys signed it.
     AuthorityReplaced {
         /// SHA-256 of the policy before.
@@ -378,6 +397,7 @@ impl Change {
             Self::ProductAdded { .. } => "product-added",
             Self::ProductRetired { .. } => "product-retired",
             Self::BundleAccepted { .. } => "bundle-accepted",
+            Self::CloudKeyChanged { .. } => "cloud-key-changed",
             Self::AuthorityReplaced { .. } => "authority-replaced",
             Self::OrderAdded { .. } => "order-added",
             Self::OrderClosed { .. } => "order-closed",
