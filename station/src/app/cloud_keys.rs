@@ -107,7 +107,7 @@ impl App {
                             "the registry does not have the {}: which units carry its cloud key is not listed",
                             bundle.words()
                         ),
-                        next: "Have a key administrator publish it: `keyline authority publish FILE`.".to_owned(),
+                        next: "Have a key administrator publish it, from a home with his role: authority publish FILE.".to_owned(),
                     });
                 }
                 Ok(BuildEntry::Unpublished) => {}

@@ -22,6 +22,7 @@ the version that it showed in its newest proof, as long as it is trusted. On a s
     },
     /// List the units that carry a version: with --outdated those that have to be provisioned again
     #[command(
+        disable_version_flag = true,
         long_about = "Lists the trusted units of a product by device id: the version that each carries, when and where it has proven that, and how \
 it gets another one. `run`: in a work order with --rework it keeps its device key. `erase-and-rework`: it is sealed, and takes a new record only \
 after a full erase of its chip and `unit rework`, with a new device key. docs/OPERATIONS.md goes through it.",
