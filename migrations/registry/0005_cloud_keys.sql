@@ -44,4 +44,7 @@ WHERE NOT EXISTS (
     WHERE pin_revocation.device_id = pin.device_id AND pin_revocation.generation = pin.generation
 );
 
+-- An auditor counts what an import has entered.
+CREATE INDEX key_claim_by_import ON key_claim (run) WHERE basis = 'import';
+
 UPDATE meta SET schema = 5;

@@ -336,18 +336,24 @@ pub enum Change {
         /// Who imports.
         operator: String,
     },
-    /// An import ended.
+    /// An import ended, whether it came to the end of its file or not.
     FleetImportEnded {
         /// The import.
         import: RunId,
-        /// Rows that were read.
+        /// Rows that it read.
         rows: u64,
         /// Of these, new in the registry.
         imported: u64,
+        /// Of these, in the registry before.
+        #[serde(default)]
+        already: u64,
         /// Of these, refused.
         refused: u64,
-        /// Every row was read.
+        /// Every row of the file was read.
         finished: bool,
+        /// The file as far as it was read, by this import and those that it went on from; `None` where it could not be opened.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        file: Option<ImportedFile>,
     },
     /// A station is about to be enrolled in the registry.
     StationEnrolled {
@@ -384,6 +390,24 @@ pub enum Change {
         /// Why.
         reason: String,
     },
+}
+
+/// A fleet's file, as far as it was read, and what became of its rows over all imports that went on from each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportedFile {
+    /// The bytes that were read.
+    pub bytes: u64,
+    /// SHA-256 of them.
+    #[serde(with = "hex::serde")]
+    pub sha256: [u8; 32],
+    /// Rows that were read.
+    pub rows: u64,
+    /// Of these, new in the registry.
+    pub imported: u64,
+    /// Of these, in the registry before.
+    pub already: u64,
+    /// Of these, refused.
+    pub refused: u64,
 }
 
 impl Change {
