@@ -61,7 +61,7 @@ fn an_import_ends_with_its_counts_and_the_digest_of_its_file() {
         "--state",
         "no/such/place",
     ];
-    station.run(&nowhere).refused(2, "output");
+    station.run(&nowhere).refused(2, "input");
 
     let ended = ended(&station);
     let counts: Vec<_> = ended
