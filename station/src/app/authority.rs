@@ -213,6 +213,10 @@ impl App {
                 root: policy.name().to_string(),
             });
         }
+        let product = ProductBundle {
+            cloud_key_version: self.demo_cloud_key_version(&product).await?,
+            ..product
+        };
         let subject = product.name.clone();
         let known = self.known(BundleKind::Product, subject.as_str()).await?;
         let now_ms = wall_ms();

@@ -2,6 +2,7 @@
 //! station-made keys.
 
 mod authority;
+mod cloud_keys;
 mod error;
 mod init;
 mod log_keys;
@@ -30,6 +31,7 @@ use crate::tiles::{LogReader, Publisher, TILE_DIRECTORY, TileDirectory};
 use refusals::Refusals;
 
 pub use authority::{DEMO_KEY_FILE, bundle_accepted, root_policy};
+pub use cloud_keys::Untold;
 pub use error::AppError;
 pub(crate) use error::REGISTRY_MISSING_NEXT;
 pub use init::{Created, InitOptions, init};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AuthorityError, Roster};
+use super::{AuthorityError, NumberedCloudKey, Roster};
 use crate::audit::VerifierKey;
 use crate::cloud_key::{CloudAddress, CloudKey};
 use crate::record::{
@@ -89,6 +89,15 @@ impl ProductBundle {
     #[must_use]
     pub fn allows_agent(&self, digest: &[u8; 32]) -> bool {
         self.agent_digests.is_empty() || self.agent_digests.contains(&DigestHex(*digest))
+    }
+
+    /// Its cloud key, in short.
+    #[must_use]
+    pub fn numbered_cloud_key(&self) -> NumberedCloudKey {
+        NumberedCloudKey {
+            version: self.cloud_key_version,
+            fingerprint: keyline_protocol::identity::fingerprint(self.cloud_key.spki()),
+        }
     }
 
     fn check(&self) -> Result<(), AuthorityError> {

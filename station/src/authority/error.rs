@@ -120,6 +120,46 @@ pub enum AuthorityError {
         /// The digest that came.
         got: String,
     },
+    /// A bundle's number for its cloud key is that of another key.
+    #[error(
+        "expected a later version for another cloud key of {product}: version {version} is the key {known}, got {got}"
+    )]
+    CloudKeyNumberTaken {
+        /// The product's name.
+        product: String,
+        /// The number.
+        version: u32,
+        /// The fingerprint of the key that has it.
+        known: String,
+        /// The fingerprint that came.
+        got: String,
+    },
+    /// A cloud key that is known came under another number.
+    #[error(
+        "the cloud key {fingerprint} of {product} is its version {known} for ever, got it as version {got}"
+    )]
+    CloudKeyReturns {
+        /// The product's name.
+        product: String,
+        /// The key's fingerprint.
+        fingerprint: String,
+        /// Its number.
+        known: u32,
+        /// The number that came.
+        got: u32,
+    },
+    /// The product has a later cloud key.
+    #[error(
+        "expected version {known} of the cloud key of {product} or a later one, got {got}: an old cloud key does not come back"
+    )]
+    CloudKeyRolledBack {
+        /// The product's name.
+        product: String,
+        /// The latest number.
+        known: u32,
+        /// The number that came.
+        got: u32,
+    },
     /// Another kind of bundle.
     #[error("expected a bundle of kind {expected}, got one of kind {got}")]
     OtherKind {
@@ -221,6 +261,12 @@ impl AuthorityError {
             }
             Self::TwoOfOneVersion { .. } => {
                 "Keep both files and ask the holders of the root's keys: one version was signed twice."
+            }
+            Self::CloudKeyNumberTaken { .. } => {
+                "Have the bundle signed anew with the next number for its key: --cloud-key-version."
+            }
+            Self::CloudKeyReturns { .. } | Self::CloudKeyRolledBack { .. } => {
+                "Have the bundle signed anew: with the number that its key has, where that is the latest one; else with a new cloud key."
             }
             Self::OtherKind { .. } => {
                 "Give the right file: `keyline authority show FILE` says what it is."

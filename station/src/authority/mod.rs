@@ -11,6 +11,7 @@ mod act;
 mod approved;
 mod body;
 mod bundle;
+mod cloud_keys;
 mod document;
 mod error;
 mod lifetime;
@@ -25,6 +26,7 @@ pub use body::{
     BundleBody, BundleKind, DigestHex, EnrolmentState, ProductBundle, StationEnrolment,
 };
 pub use bundle::{Bundle, BundleTerms};
+pub use cloud_keys::{CloudKeyStep, NumberedCloudKey, next_cloud_key};
 pub use document::{Document, DocumentText, add_signature, merge};
 pub use error::AuthorityError;
 pub use policy::{POLICY_KEYS_MAX, RootPolicy};

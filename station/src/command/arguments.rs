@@ -7,6 +7,7 @@ use clap_complete::Shell;
 
 use super::audit_arguments::{AuditCommand, TokenArguments};
 use super::authority_arguments::AuthorityCommand;
+use super::cloud_key_arguments::CloudKeyCommand;
 use super::product_arguments::ProductAdd;
 use super::registry_arguments::RegistryCommand;
 use super::witness_arguments::WitnessCommand;
@@ -172,6 +173,9 @@ reach and nothing could be done, 6 where some wait on.",
     /// Stations
     #[command(subcommand)]
     Station(StationCommand),
+    /// Cloud keys: whom units trust, by version, and which units carry which
+    #[command(subcommand)]
+    CloudKey(CloudKeyCommand),
     /// Pins: which keys the cloud trusts
     #[command(subcommand)]
     Pin(PinCommand),

@@ -4,7 +4,7 @@ use super::act::Act;
 use super::authority_bundle::{bundle_of, bundle_of_product, draft_of};
 use super::{CommandError, ProductBundleRequest, ProductDraft, feasible};
 use crate::app::{App, bundle_accepted};
-use crate::authority::{AcceptedBundle, BundleKind};
+use crate::authority::{AcceptedBundle, BundleKind, CloudKeyStep, NumberedCloudKey, ProductBundle};
 use crate::clock::wall_ms;
 use crate::cloud_key::CloudKey;
 use crate::event::{Event, ProductView};
@@ -76,8 +76,12 @@ impl Act<'_> {
         live: Option<Product>,
     ) -> Result<(), CommandError> {
         let cloud_key = draft.cloud_key.clone();
+        let step = self.app.cloud_key_step(accepted).await?;
         let product = product_of(draft);
         let mut changes = vec![bundle_accepted(accepted, &self.principal.operator)];
+        if let CloudKeyStep::Changed(previous) = step {
+            changes.push(self.cloud_key_changed(accepted.product()?, previous));
+        }
         changes.extend(live.as_ref().map(|live| Change::ProductRetired {
             product: live.id,
             operator: self.operator(),
@@ -88,9 +92,39 @@ impl Act<'_> {
         });
         self.app.journal().commit(changes).await?;
         self.say_added(&product, &cloud_key, live.is_some());
+        if let CloudKeyStep::Changed(previous) = step {
+            self.say(format!(
+                "Its cloud key is version {} now, in the place of version {}. Units that carry another one: `keyline cloud-key units --product {} --outdated`.",
+                accepted.product()?.cloud_key_version,
+                previous.version,
+                product.name
+            ));
+        }
+        self.tell_registry().await?;
         self.sink
             .emit(Event::Product(Box::new(ProductView::from(&product))));
         Ok(())
+    }
+
+    fn cloud_key_changed(&self, product: &ProductBundle, previous: NumberedCloudKey) -> Change {
+        let key = product.numbered_cloud_key();
+        Change::CloudKeyChanged {
+            product: product.name.to_string(),
+            version: key.version,
+            fingerprint: key.fingerprint,
+            address: product.cloud_address.to_string(),
+            previous_version: previous.version,
+            previous: previous.fingerprint,
+            operator: self.operator(),
+        }
+    }
+
+    /// The registry is to know what is built; where it is out of reach it hears of it when a line begins.
+    async fn tell_registry(&self) -> Result<(), CommandError> {
+        let Ok(registry) = self.app.registry().await else {
+            return Ok(());
+        };
+        super::cloud_key::tell_builds(self.app, &registry, &self.operator(), self.sink).await
     }
 
     fn say_added(&self, product: &Product, cloud_key: &CloudKey, replaced: bool) {

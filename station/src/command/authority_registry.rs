@@ -7,6 +7,7 @@ use crate::authority::{Bundle, Document, DocumentText};
 use crate::clock::wall_ms;
 use crate::event::Event;
 use crate::record::Change;
+use crate::registry::EnteredBy;
 
 impl Act<'_> {
     /// Enters a signed root policy or bundle in the registry.
@@ -34,8 +35,14 @@ impl Act<'_> {
                     .await?
                     .ok_or(crate::registry::RegistryError::NoRoot)?;
                 let accepted = Bundle::verify(note, &root, wall_ms(), None)?;
+                registry.judge_cloud_key(accepted.bundle()).await?;
                 self.published("bundle", accepted.bundle().digest()).await?;
                 registry.enter_bundle(&accepted).await?;
+                let by = EnteredBy {
+                    station: None,
+                    operator: self.operator(),
+                };
+                registry.enter_cloud_key(accepted.bundle(), &by).await?;
                 self.say(format!(
                     "The registry has the {}, signed by {}.",
                     accepted.bundle().words(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use keyline_virtual_unit::qemu;
 
 use super::authority_act::demo_product;
+use super::cloud_key::tell_builds;
 use super::run::serve_while;
 use super::{CommandError, DemoRequest, DemoUnit, chain, log, provision};
 use crate::app::{self, App, InitOptions};
@@ -123,6 +124,7 @@ async fn conduct(
     let numbers: Vec<u16> = (1..=request.slots).collect();
     let guard = provision::take_slots(app, &numbers)?;
     let line = provision::line_of(app, &principal, order, Arc::clone(sink), stop.clone()).await?;
+    tell_builds(app, &line.registry, &principal.operator, sink.as_ref()).await?;
     let slots = demo::slots(kind, request.units, request.slots);
     let summary = provision::drive(line, slots, request.units, None, guard, sink).await?;
     sink.emit(Event::Notice {

@@ -4,9 +4,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::act::{self, Act};
+use super::act::Act;
 use super::{
-    CommandError, Request, export, fleet, log_key, provision, read, serial, station, sync,
+    CommandError, Request, cloud_key, export, fleet, log_key, provision, read, serial, sync,
 };
 use crate::app::App;
 use crate::event::{Event, EventSink, Summary};
@@ -84,6 +84,12 @@ async fn carry_out(
     if let Request::Sync { wait_s } = call.request {
         return sync::run(app, Duration::from_secs(wait_s), sink, stop).await;
     }
+    if let Request::CloudKeyUnits(request) = &call.request
+        && let Some(out) = &request.out
+    {
+        cloud_key::write(app, &principal, request, out, sink.as_ref()).await?;
+        return Ok(Summary::without_units(ExitCode::Success, elapsed_ms(begun)));
+    }
     if let Request::OrderShip { order, list } = &call.request {
         let act = Act {
             app,
@@ -115,16 +121,18 @@ async fn ship(
 
 async fn question(app: &App, request: &Request, sink: &dyn EventSink) -> Result<(), CommandError> {
     match request {
-        Request::PinShow { unit } => {
-            let registry = app.registry().await?;
-            act::show_pin(app.journal(), &registry, unit, sink).await
-        }
         Request::UnitShow { unit } => {
             let registry = app.registry().await.map_err(CommandError::from);
             serial::show_unit(app.journal(), &registry, unit, sink).await
         }
         Request::AuditKeyList => log_key::list(app.journal(), app.log_keys(), sink).await,
-        Request::StationList => station::list(app, sink).await,
+        Request::PinShow { .. }
+        | Request::StationList
+        | Request::CloudKeyList { .. }
+        | Request::CloudKeyUnits(_) => {
+            let registry = app.registry().await?;
+            read::answer_of_registry(app.journal(), &registry, request, sink).await
+        }
         // That there is an answer is the answer.
         Request::Ping => Ok(()),
         request => read::answer(app.journal(), request, sink).await.map(|_| ()),

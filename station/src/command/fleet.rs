@@ -16,11 +16,11 @@ use crate::event::{Event, EventSink, ImportView, Summary};
 use crate::exit::ExitCode;
 use crate::export::measure;
 use crate::fleet::{
-    FleetError, FleetFormat, ImportCounts, ImportObserver, ImportOptions, ImportOutcome, NoSink,
-    RefusedRow, export_file, import_file,
+    FleetError, FleetFormat, ImportCounts, ImportObserver, ImportOptions, ImportOutcome,
+    ImportProgress, NoSink, RefusedRow, export_file, import_file,
 };
 use crate::operator::Principal;
-use crate::record::{Change, RunId};
+use crate::record::{Change, ImportedFile, RunId};
 use crate::registry::ImportTerms;
 use crate::stop::Stop;
 
@@ -125,21 +125,14 @@ pub(super) async fn take_in(
     let mut told = Told {
         sink: sink.as_ref(),
         refused: 0,
+        progress: None,
     };
     let imported = import_file(&request.file, &fleet, &options, &mut told, &stop).await;
-    let (counts, finished) = match &imported {
-        Ok(outcome) => (outcome.counts, outcome.finished),
-        Err(_) => (ImportCounts::NONE, false),
-    };
-    let ends = Change::FleetImportEnded {
-        import,
-        rows: counts.rows,
-        imported: counts.imported,
-        refused: counts.refused,
-        finished,
-    };
+    let finished = imported.as_ref().is_ok_and(|outcome| outcome.finished);
+    let ends = ended(import, told.progress.as_ref(), finished);
     app.journal().commit(vec![ends]).await?;
     let outcome = imported?;
+    let counts = outcome.counts;
     told.rest();
     let ending = if outcome.finished {
         "All of the file was read"
@@ -160,6 +153,29 @@ pub(super) async fn take_in(
     sink.emit(Event::Import(Box::new(view)));
     let code = exit_code(outcome, &stop);
     Ok(Summary::without_units(code, elapsed_ms(begun)))
+}
+
+/// That an import ended, with what it did, and what was done of its file in all.
+fn ended(import: RunId, progress: Option<&ImportProgress>, finished: bool) -> Change {
+    let (counts, before) = progress.map_or((ImportCounts::NONE, ImportCounts::NONE), |progress| {
+        (progress.counts, progress.before)
+    });
+    Change::FleetImportEnded {
+        import,
+        rows: counts.rows - before.rows,
+        imported: counts.imported - before.imported,
+        already: counts.already - before.already,
+        refused: counts.refused - before.refused,
+        finished,
+        file: progress.map(|progress| ImportedFile {
+            bytes: progress.offset,
+            sha256: progress.sha256,
+            rows: counts.rows,
+            imported: counts.imported,
+            already: counts.already,
+            refused: counts.refused,
+        }),
+    }
 }
 
 /// Writes the registry's keys to a file that an import takes.
@@ -216,7 +232,11 @@ pub(super) async fn dry_run(
 ) -> Result<Summary, CommandError> {
     let begun = Instant::now();
     let DryRun { file, options } = check;
-    let mut told = Told { sink, refused: 0 };
+    let mut told = Told {
+        sink,
+        refused: 0,
+        progress: None,
+    };
     let outcome = import_file(file, &NoSink, options, &mut told, stop).await?;
     told.rest();
     sink.emit(Event::Notice {
@@ -274,6 +294,8 @@ fn view(file: &Path, options: &ImportOptions, outcome: ImportOutcome, dry_run: b
 struct Told<'a> {
     sink: &'a dyn EventSink,
     refused: u64,
+    /// How far the import is.
+    progress: Option<ImportProgress>,
 }
 
 impl Told<'_> {
@@ -289,6 +311,10 @@ impl Told<'_> {
 }
 
 impl ImportObserver for Told<'_> {
+    fn taken(&mut self, progress: ImportProgress) {
+        self.progress = Some(progress);
+    }
+
     fn refused(&mut self, row: &RefusedRow) {
         self.refused += 1;
         if self.refused <= REFUSED_TOLD_MAX {

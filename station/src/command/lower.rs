@@ -12,6 +12,7 @@ use super::audit::AuditAction;
 use super::audit_arguments::{AuditCommand, KeyCommand, KeyMake, TokenArguments};
 use super::authority::{read_policy, read_text};
 use super::authority_arguments::{AuthorityCommand, FilesCommand};
+use super::cloud_key;
 use super::export::lower as export;
 use super::fleet::{self, DryRun};
 use super::log_key::NewKey;
@@ -106,6 +107,7 @@ pub(super) fn lower(command: Command, home: Option<PathBuf>) -> Result<Action, C
         Command::Product(command) => Action::Request(product(command)?),
         Command::Order(command) => Action::Request(order(command)),
         Command::Unit(command) => Action::Request(unit(command)?),
+        Command::CloudKey(command) => Action::Request(cloud_key::lower(command)?),
         Command::Pin(command) => Action::Request(pin_act::lower(command)?),
         Command::Audit(command) => audit(command)?,
         Command::Station(command) => station::lower(command)?,

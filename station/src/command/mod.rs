@@ -14,6 +14,8 @@ mod authority_arguments;
 mod authority_bundle;
 mod authority_registry;
 mod beside;
+mod cloud_key;
+mod cloud_key_arguments;
 mod demo;
 mod doctor;
 mod error;
@@ -50,7 +52,8 @@ pub use error::CommandError;
 pub use feasible::InfeasibleProduct;
 pub use log::start as start_log;
 pub use request::{
-    ActDraft, ActOrder, DemoRequest, DemoUnit, ExportRequest, FleetExportRequest, ImportRequest,
-    Permit, ProductBundleRequest, ProductDraft, ProvisionRequest, Request,
+    ActDraft, ActOrder, CloudKeyUnitsRequest, DemoRequest, DemoUnit, ExportRequest,
+    FleetExportRequest, ImportRequest, Permit, ProductBundleRequest, ProductDraft,
+    ProvisionRequest, Request,
 };
 pub use run::run;

@@ -171,6 +171,7 @@ async fn conduct(
         return dry_run(line, slots, guard, &sink).await;
     }
     super::run::warn_of_interrupted(&app.conclude_after_outage().await?, sink.as_ref());
+    super::cloud_key::tell_builds(app, &line.registry, &principal.operator, sink.as_ref()).await?;
     let beside = Beside::start(&line, held, Arc::clone(&sink));
     let driven = drive(line, slots, runs_max, request.failures_max, guard, &sink).await;
     beside.end(driven, &stop).await

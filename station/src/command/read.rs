@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::ship::shipped_before;
-use super::{CommandError, Request, act, log_key, serial};
+use super::{CommandError, Name, Request, act, cloud_key, log_key, serial, station};
 use crate::event::{Event, EventSink, OrderView, ProductView, RunView, StepView, UnitView};
 use crate::home::Config;
 use crate::journal::{JournalReader, Unit, UnitFilter};
@@ -60,9 +60,12 @@ pub(super) async fn answer_beside(
 ) -> Result<(), CommandError> {
     let journal = JournalReader::open(&home.join(&config.journal.path)).await?;
     match request {
-        Request::PinShow { unit } => {
+        Request::PinShow { .. }
+        | Request::StationList
+        | Request::CloudKeyList { .. }
+        | Request::CloudKeyUnits(_) => {
             let registry = Registry::open(config.registry.address(home)?).await?;
-            let shown = act::show_pin(&journal, &registry, unit, sink).await;
+            let shown = answer_of_registry(&journal, &registry, request, sink).await;
             registry.close().await;
             shown
         }
@@ -76,6 +79,25 @@ pub(super) async fn answer_beside(
         }
         Request::AuditKeyList => log_key::list(&journal, &[], sink).await,
         request => answer(&journal, request, sink).await.map(|_| ()),
+    }
+}
+
+/// Answers a question of the registry.
+pub(super) async fn answer_of_registry(
+    journal: &JournalReader,
+    registry: &Registry,
+    request: &Request,
+    sink: &dyn EventSink,
+) -> Result<(), CommandError> {
+    match request {
+        Request::PinShow { unit } => act::show_pin(journal, registry, unit, sink).await,
+        Request::StationList => station::list(registry, sink).await,
+        Request::CloudKeyList { product } => {
+            let product = product.as_ref().map(Name::as_str);
+            cloud_key::list(registry, product, sink).await
+        }
+        Request::CloudKeyUnits(wanted) => cloud_key::units(journal, registry, wanted, sink).await,
+        request => answer(journal, request, sink).await.map(|_| ()),
     }
 }
 

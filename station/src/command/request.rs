@@ -168,6 +168,13 @@ pub enum Request {
     ActDraft(Box<ActDraft>),
     /// `pin revoke`, `pin rotate`, `unit return`: carries out what two people signed.
     ActCarryOut(Box<ActOrder>),
+    /// `cloud-key list`
+    CloudKeyList {
+        /// Only those of this product.
+        product: Option<Name>,
+    },
+    /// `cloud-key units`
+    CloudKeyUnits(Box<CloudKeyUnitsRequest>),
     /// `pin show`
     PinShow {
         /// Device id, serial or key fingerprint.
@@ -207,7 +214,12 @@ impl Request {
             | Self::UnitShow { .. }
             | Self::PinShow { .. }
             | Self::StationList
+            | Self::CloudKeyList { .. }
             | Self::AuditKeyList => None,
+            Self::CloudKeyUnits(request) => match request.out {
+                Some(_) => Some(Permission::Export),
+                None => None,
+            },
             Self::ProductAdd(_) | Self::ProductAddBundle(_) | Self::ProductRetire { .. } => {
                 Some(Permission::ManageProducts)
             }
@@ -391,6 +403,22 @@ pub struct FleetExportRequest {
     pub all: bool,
 }
 
+/// The units of a product by the cloud key that they carry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloudKeyUnitsRequest {
+    /// The product's name.
+    pub product: Name,
+    /// Only those that carry this version.
+    pub version: Option<u32>,
+    /// Only those that have not shown that they carry the latest version.
+    pub outdated: bool,
+    /// The most that are shown.
+    pub limit: u32,
+    /// A new CSV file for all of them, an absolute path.
+    pub out: Option<PathBuf>,
+}
+
 /// Which emulated units a demonstration uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum DemoUnit {
@@ -449,6 +477,8 @@ impl Request {
             Self::ActCarryOut(_) => "act-carry-out",
             Self::RegistryImport(_) => "registry-import",
             Self::RegistryExport(_) => "registry-export",
+            Self::CloudKeyList { .. } => "cloud-key-list",
+            Self::CloudKeyUnits(_) => "cloud-key-units",
             Self::PinShow { .. } => "pin-show",
             Self::AuditExport(_) => "audit-export",
             Self::AuditKeyList => "audit-key-list",
@@ -467,6 +497,8 @@ impl Request {
                 | Self::OrderShip { .. }
                 | Self::UnitList { .. }
                 | Self::StationList
+                | Self::CloudKeyList { .. }
+                | Self::CloudKeyUnits(_)
                 | Self::AuditKeyList
         )
     }

@@ -9,7 +9,7 @@ use super::act::{self, Act};
 use super::arguments::StationCommand;
 use super::lower::{Action, checked_reason, token_options};
 use super::{CommandError, Permit, Request};
-use crate::app::{App, ReplaceOptions};
+use crate::app::ReplaceOptions;
 use crate::authority::{Bundle, EnrolmentState};
 use crate::clock::wall_ms;
 use crate::event::{Event, EventSink};
@@ -82,8 +82,14 @@ fn certificate_digest(path: &Path) -> Result<[u8; 32], CommandError> {
 }
 
 /// Lists the stations.
-pub(super) async fn list(app: &App, sink: &dyn EventSink) -> Result<(), CommandError> {
-    for station in app.registry().await?.stations().await? {
+pub(super) async fn list(registry: &Registry, sink: &dyn EventSink) -> Result<(), CommandError> {
+    let stations = registry.stations().await?;
+    if stations.is_empty() {
+        sink.emit(Event::Notice {
+            message: "No station is enrolled here: the one whose registry is a file needs no enrolment, on a shared registry see `keyline station enroll --help`.".to_owned(),
+        });
+    }
+    for station in stations {
         sink.emit(Event::Station(Box::new(station)));
     }
     Ok(())

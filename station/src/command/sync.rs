@@ -12,7 +12,7 @@ use crate::exit::ExitCode;
 use crate::journal::Outbox;
 use crate::outbox::{Backoff, Report, Synchroniser};
 use crate::record::FailureCode;
-use crate::registry::{Registry, RegistryError};
+use crate::registry::Registry;
 use crate::stop::Stop;
 
 /// Makes rounds over the outbox until nothing waits, or the registry has been out of reach for `patience`.
@@ -66,8 +66,6 @@ async fn reach(
     loop {
         let error = match app.registry().await {
             Ok(registry) => return Ok(Ok(registry)),
-            // A schema that is brought up to date over a link that is cut fails as a migration.
-            Err(AppError::Registry(error @ RegistryError::Migration(_))) => error,
             Err(AppError::Registry(error)) if error.is_temporary() => error,
             Err(error) => return Err(error.into()),
         };

@@ -1,11 +1,12 @@
 //! Answers to questions, collected until the command ends and shown as one table or in detail.
 
+use super::cloud_key;
 use super::human::AnswerStyle;
 use super::pin_text::{pin_detail, pin_row, serial_detail};
 use super::table::{list, table};
 use super::{
-    AuthorityView, Event, LogKeyState, LogKeyView, OrderView, PinView, ProductView, RegistryView,
-    RunView, SerialView, ShipmentView, UnitView, WitnessView,
+    AuthorityView, CloudKeyUnitView, CloudKeyView, Event, LogKeyState, LogKeyView, OrderView,
+    PinView, ProductView, RegistryView, RunView, SerialView, ShipmentView, UnitView, WitnessView,
 };
 use crate::clock::text as time;
 use crate::home::LogKeyConfig;
@@ -24,6 +25,8 @@ pub(super) struct Answer {
     witnesses: Vec<WitnessView>,
     log_keys: Vec<LogKeyView>,
     stations: Vec<EnrolledStation>,
+    cloud_keys: Vec<CloudKeyView>,
+    cloud_key_units: Vec<CloudKeyUnitView>,
     authorities: Vec<AuthorityView>,
     registries: Vec<RegistryView>,
 }
@@ -42,6 +45,8 @@ impl Answer {
             witnesses: Vec::new(),
             log_keys: Vec::new(),
             stations: Vec::new(),
+            cloud_keys: Vec::new(),
+            cloud_key_units: Vec::new(),
             authorities: Vec::new(),
             registries: Vec::new(),
         }
@@ -60,6 +65,8 @@ impl Answer {
             Event::Witness(witness) => self.witnesses.push(*witness),
             Event::LogKey(key) => self.log_keys.push(*key),
             Event::Station(station) => self.stations.push(*station),
+            Event::CloudKey(key) => self.cloud_keys.push(*key),
+            Event::CloudKeyUnit(unit) => self.cloud_key_units.push(*unit),
             Event::Authority(authority) => self.authorities.push(*authority),
             Event::Registry(registry) => self.registries.push(*registry),
             _ => {}
@@ -122,6 +129,12 @@ impl Answer {
         if !self.stations.is_empty() {
             let rows: Vec<_> = self.stations.iter().map(station_row).collect();
             text += &table(&["name", "id", "signs in as", "enrolled", "state"], &rows);
+        }
+        if !self.cloud_keys.is_empty() {
+            text += &cloud_key::versions(&self.cloud_keys);
+        }
+        if !self.cloud_key_units.is_empty() {
+            text += &cloud_key::units(&self.cloud_key_units);
         }
         if !self.shipments.is_empty() {
             let rows: Vec<_> = self.shipments.iter().map(shipment_row).collect();

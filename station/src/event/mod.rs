@@ -5,6 +5,7 @@
 
 mod answer;
 mod authority;
+mod cloud_key;
 mod human;
 mod json;
 mod pin_text;
@@ -22,6 +23,7 @@ use crate::record::{DeviceIdText, Failure, OrderId, RunId, Step, UnitState};
 use crate::registry::EnrolledStation;
 
 pub use authority::AuthorityView;
+pub use cloud_key::{CloudKeyRemedy, CloudKeyUnitView, CloudKeyView};
 pub use human::{AnswerStyle, HumanSink, Terminal};
 pub use json::JsonSink;
 pub use view::{
@@ -89,6 +91,10 @@ pub enum Event {
     Witness(Box<WitnessView>),
     /// A station of the registry that was asked for.
     Station(Box<EnrolledStation>),
+    /// A version of a cloud key that was asked for.
+    CloudKey(Box<CloudKeyView>),
+    /// A unit that carries a cloud key.
+    CloudKeyUnit(Box<CloudKeyUnitView>),
     /// A key of the audit log that was asked for.
     LogKey(Box<LogKeyView>),
     /// A root policy, a bundle or an act.

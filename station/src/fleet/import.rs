@@ -8,6 +8,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::error::{FileError, FleetError};
 use super::reader::{FleetFormat, FleetReader, ReadRow, ReaderOptions};
@@ -89,8 +90,24 @@ pub struct ImportOutcome {
     pub finished: bool,
 }
 
+/// How far an import is at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImportProgress {
+    /// What became of the rows, those before an interruption included.
+    pub counts: ImportCounts,
+    /// What had become of them when this import began: nothing, unless it goes on from a state.
+    pub before: ImportCounts,
+    /// The bytes of the file that were read.
+    pub offset: u64,
+    /// SHA-256 of them.
+    pub sha256: [u8; 32],
+}
+
 /// Looks on.
 pub trait ImportObserver {
+    /// The import begins, or the sink has taken a batch in; whether report and state can be written is not known yet.
+    fn taken(&mut self, _progress: ImportProgress) {}
+
     /// A row was refused.
     fn refused(&mut self, row: &RefusedRow);
 
@@ -113,6 +130,7 @@ pub async fn import_file<S: FleetSink>(
         let (path, options) = (path.to_owned(), options.clone());
         blocking(move || Import::begin(path, options)).await??
     };
+    observer.taken(import.begun());
     if import.state.finished {
         return Ok(import.outcome());
     }
@@ -132,6 +150,7 @@ pub async fn import_file<S: FleetSink>(
         .await?;
         import = then;
         let refused = import.hand_on(sink, batch.rows).await?;
+        observer.taken(import.progress());
         for row in &refused {
             observer.refused(row);
         }
@@ -158,6 +177,8 @@ struct Import {
     reader: FleetReader<BufReader<File>>,
     report: Option<Report>,
     state: State,
+    /// What was done before.
+    before: ImportCounts,
 }
 
 /// Rows, and whether the file ends behind them.
@@ -205,6 +226,7 @@ impl Import {
             (None, _) => None,
         };
         let mut state = earlier.unwrap_or(fresh);
+        let before = state.counts;
         state.report_length = report.as_ref().map(Report::length);
         if let Some(place) = &options.state {
             state.write(place)?;
@@ -215,7 +237,32 @@ impl Import {
             reader,
             report,
             state,
+            before,
         })
+    }
+
+    /// Before anything is read once more: what the state says.
+    fn begun(&self) -> ImportProgress {
+        let offset = self.state.offset;
+        ImportProgress {
+            counts: self.state.counts,
+            before: self.before,
+            offset,
+            sha256: if offset == 0 {
+                Sha256::digest([]).into()
+            } else {
+                self.state.sha256
+            },
+        }
+    }
+
+    fn progress(&self) -> ImportProgress {
+        ImportProgress {
+            counts: self.state.counts,
+            before: self.before,
+            offset: self.reader.offset(),
+            sha256: self.reader.digest(),
+        }
     }
 
     fn outcome(&self) -> ImportOutcome {

@@ -24,7 +24,9 @@ mod state;
 
 pub use error::{FileError, FleetError};
 pub use export::{ExportedKey, FleetWriter, KeyForm, export_file};
-pub use import::{ImportCounts, ImportObserver, ImportOptions, ImportOutcome, import_file};
+pub use import::{
+    ImportCounts, ImportObserver, ImportOptions, ImportOutcome, ImportProgress, import_file,
+};
 pub use key::{DeviceKey, KeyRefusal};
 pub use lines::LINE_LENGTH_MAX;
 pub use reader::{FleetFormat, FleetReader, ReadRow, ReaderOptions};

@@ -28,6 +28,7 @@ pub(super) fn apply(view: &mut View<'_>, change: &Change) -> Result<(), JournalE
         | Change::SignInRefused { .. }
         | Change::Exported { .. }
         | Change::AuthorityPublished { .. }
+        | Change::CloudKeyChanged { .. }
         | Change::ActCarriedOut { .. }
         | Change::FleetImportBegun { .. }
         | Change::FleetImportEnded { .. }

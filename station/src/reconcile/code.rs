@@ -182,6 +182,22 @@ codes! {
     KeyRevoked = "key-revoked", Explained, "Nothing is left to do: the key never returns.";
     /// A key that was revoked, of which this log says nothing.
     RevokedElsewhere = "revoked-elsewhere", Gap, "Ask who revoked it.";
+    /// An act of two people that the registry does not obey.
+    ActMissing = "act-missing", Violation, "A key that two people took back, or gave, is not as they agreed: have them sign the act anew, and compare the registry with a backup.";
+    /// An act of two people that never got into the registry, and is not needed any more.
+    ActNotEntered = "act-not-entered", Explained, "Nothing is left to do: the registry was out of reach or refused, and the key is not trusted.";
+    /// A revocation in this station's name of which its log says nothing.
+    RevocationNotInLog = "revocation-not-in-log", Violation, "Somebody revoked in this station's name, or its log was cut short.";
+    /// A product in this station's name of which its log says nothing.
+    BuildNotInLog = "build-not-in-log", Violation, "Somebody entered a product in this station's name, or its log was cut short.";
+    /// Keys of an import are not in the registry.
+    ImportRowsMissing = "import-rows-missing", Violation, "Claims were removed from the registry: compare it with a backup.";
+    /// The registry has more keys of an import than it entered.
+    ImportRowsAdded = "import-rows-added", Violation, "Somebody entered keys under this import's id: find out which, and revoke them.";
+    /// An import that was cut off.
+    ImportUnended = "import-unended", Gap, "Run the import again, with --resume where a state file was kept: what is in stays as it is.";
+    /// Acts and imports of which this log says nothing.
+    EnteredByOthers = "entered-by-others", Explained, "Verify the logs of the stations at which they were entered.";
     /// An alarm of the station's own.
     AlarmByStation = "alarm-by-station", Explained, "The station noticed before it asked the registry to enter the key.";
     /// Something happened while the verification was running.

@@ -10,11 +10,12 @@
 //! 3. *The tables.* The log is replayed by the journal's own rules into the scratch database, which is then compared table by table
 //!    (`tables`).
 //! 4. *Evidence.* Signatures, nonces and transcripts are checked again (`evidence`, `proofs`).
-//! 5. *The registry.* Units, keys, claims, pins, proofs, alarms and orders (`units`, `entered`, `claims`, `serials`,
-//!    `orders`).
+//! 5. *The registry.* Units, keys, claims, pins, proofs, alarms and orders (`units`, `entered`, `claims`, `serials`, `orders`), and what
+//!    came from people and files (`by_people`).
 //!
 //! What is held in memory does not grow with the log, and findings are told at once.
 
+mod by_people;
 mod claims;
 mod code;
 mod entered;
@@ -135,7 +136,7 @@ pub async fn deep(
         inherited.map(|inherited| inherited.key),
     );
     let walk = Walk::new(ring, witness, replay, &mut findings);
-    let (proofs, replayed) = walk.run(&inputs, &mut snapshot).await?;
+    let walked = walk.run(&inputs, &mut snapshot).await?;
 
     if let Some(registry) = inputs.registry {
         match witness::standing(registry, inputs.origin, inputs.station).await {
@@ -146,7 +147,7 @@ pub async fn deep(
         let message = "units, pins and checkpoints are held against the log only";
         findings.add(Code::RegistryNotAsked.at("the registry", message));
     }
-    if !replayed {
+    if !walked.replayed {
         return Ok(findings.report);
     }
     tables::compare(&mut snapshot, &mut findings).await?;
@@ -157,6 +158,8 @@ pub async fn deep(
     entered::check(&mut log, &inputs, &mut findings).await?;
     let trusted = claims::check(&mut log, &inputs, snapshot_ms, &mut findings).await?;
     serials::check(&mut log, &inputs, snapshot_ms, &mut findings).await?;
-    orders::check(&mut log, &proofs, trusted.as_ref(), &mut findings).await?;
+    let said = (&walked.by_people, &walked.proofs);
+    by_people::check(&mut log, said, &inputs, snapshot_ms, &mut findings).await?;
+    orders::check(&mut log, &walked.proofs, trusted.as_ref(), &mut findings).await?;
     Ok(findings.report)
 }

@@ -60,6 +60,11 @@ impl Proofs {
         self.shipped.get(&order).copied().unwrap_or(0)
     }
 
+    /// Whether the log has added a product of this id.
+    pub(super) fn knows_product(&self, id: ProductId) -> bool {
+        self.products.contains_key(&id)
+    }
+
     /// The proofs that are still to be searched for.
     pub(super) fn take_unresolved(&mut self) -> Vec<Unresolved> {
         std::mem::take(&mut self.unresolved)

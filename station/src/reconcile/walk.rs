@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use tokio::task::JoinHandle;
 
+use super::by_people::ByPeople;
 use super::finding::Findings;
 use super::keys::{Line, Ring, lines};
 use super::page::{self, CheckedEntry, CheckedNote, CheckedPage, Page};
@@ -30,13 +31,23 @@ pub(super) struct Walk<'a, 'f> {
     next: u64,
     time: TimeCheck,
     witness: Witness<'a>,
-    pub(super) proofs: Proofs,
+    proofs: Proofs,
+    by_people: ByPeople,
     replay: Option<Replay>,
     batch: Vec<Logged>,
     /// Wall time of the batch, and the index of its first leaf.
     batch_began: Option<(u64, u64)>,
     /// The last stored checkpoint.
     note: Option<(u64, String)>,
+}
+
+/// What is known at the end of the walk.
+pub(super) struct Walked {
+    pub(super) proofs: Proofs,
+    /// Acts and imports.
+    pub(super) by_people: ByPeople,
+    /// The replay is whole.
+    pub(super) replayed: bool,
 }
 
 impl<'a, 'f> Walk<'a, 'f> {
@@ -55,6 +66,7 @@ impl<'a, 'f> Walk<'a, 'f> {
             time: TimeCheck::default(),
             witness,
             proofs: Proofs::default(),
+            by_people: ByPeople::default(),
             replay,
             batch: Vec::new(),
             batch_began: None,
@@ -62,12 +74,12 @@ impl<'a, 'f> Walk<'a, 'f> {
         }
     }
 
-    /// Walks to the end. Gives back what is known of proofs, and whether the replay is whole.
+    /// Walks to the end.
     pub(super) async fn run(
         mut self,
         inputs: &Inputs<'a>,
         snapshot: &mut Snapshot,
-    ) -> Result<(Proofs, bool), ReconcileError> {
+    ) -> Result<Walked, ReconcileError> {
         let ahead = std::thread::available_parallelism().map_or(2, usize::from) + 1;
         let mut pages: VecDeque<JoinHandle<CheckedPage>> = VecDeque::new();
         let mut reader = Reader::default();
@@ -134,6 +146,7 @@ impl<'a, 'f> Walk<'a, 'f> {
         }
         if self.replay.is_some() {
             self.findings.extend(self.proofs.take(index, &change));
+            self.by_people.take(index, &change);
             let wall_ms = entry.times.map_or(0, |times| times.wall_ms);
             self.batch.push(Logged {
                 index,
@@ -262,7 +275,7 @@ impl<'a, 'f> Walk<'a, 'f> {
         mut self,
         snapshot: &mut Snapshot,
         reader: &Reader,
-    ) -> Result<(Proofs, bool), ReconcileError> {
+    ) -> Result<Walked, ReconcileError> {
         self.beyond(snapshot, reader).await?;
         let uncovered = self.note.as_ref().map_or(0, |(size, _)| *size);
         if self.next > uncovered {
@@ -300,7 +313,11 @@ impl<'a, 'f> Walk<'a, 'f> {
         }
         self.findings
             .extend(self.witness.end(self.next, &self.ring).await);
-        Ok((self.proofs, replayed))
+        Ok(Walked {
+            proofs: self.proofs,
+            by_people: self.by_people,
+            replayed,
+        })
     }
 
     /// Stored checkpoints of more leaves than there are.

@@ -60,6 +60,25 @@ pub enum Change {
         /// Who installed it.
         operator: String,
     },
+    /// A product has another cloud key from this leaf on; the bundle that says so is accepted with it.
+    CloudKeyChanged {
+        /// The product's name.
+        product: String,
+        /// The number of the new key.
+        version: u32,
+        /// SHA-256 of the new key's SPKI DER.
+        #[serde(with = "hex::serde")]
+        fingerprint: [u8; 32],
+        /// Where units find the cloud.
+        address: String,
+        /// The number of the key before.
+        previous_version: u32,
+        /// SHA-256 of the key before.
+        #[serde(with = "hex::serde")]
+        previous: [u8; 32],
+        /// Who installed the bundle.
+        operator: String,
+    },
     /// Another root policy was pinned in the place of the one before, whose keys signed it.
     AuthorityReplaced {
         /// SHA-256 of the policy before.
@@ -317,18 +336,24 @@ pub enum Change {
         /// Who imports.
         operator: String,
     },
-    /// An import ended.
+    /// An import ended, whether it came to the end of its file or not.
     FleetImportEnded {
         /// The import.
         import: RunId,
-        /// Rows that were read.
+        /// Rows that it read.
         rows: u64,
         /// Of these, new in the registry.
         imported: u64,
+        /// Of these, in the registry before.
+        #[serde(default)]
+        already: u64,
         /// Of these, refused.
         refused: u64,
-        /// Every row was read.
+        /// Every row of the file was read.
         finished: bool,
+        /// The file as far as it was read, by this import and those that it went on from; `None` where it could not be opened.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        file: Option<ImportedFile>,
     },
     /// A station is about to be enrolled in the registry.
     StationEnrolled {
@@ -367,6 +392,24 @@ pub enum Change {
     },
 }
 
+/// A fleet's file, as far as it was read, and what became of its rows over all imports that went on from each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportedFile {
+    /// The bytes that were read.
+    pub bytes: u64,
+    /// SHA-256 of them.
+    #[serde(with = "hex::serde")]
+    pub sha256: [u8; 32],
+    /// Rows that were read.
+    pub rows: u64,
+    /// Of these, new in the registry.
+    pub imported: u64,
+    /// Of these, in the registry before.
+    pub already: u64,
+    /// Of these, refused.
+    pub refused: u64,
+}
+
 impl Change {
     /// The kind, as it stands in the JSON and in the audit leaf.
     #[must_use]
@@ -378,6 +421,7 @@ impl Change {
             Self::ProductAdded { .. } => "product-added",
             Self::ProductRetired { .. } => "product-retired",
             Self::BundleAccepted { .. } => "bundle-accepted",
+            Self::CloudKeyChanged { .. } => "cloud-key-changed",
             Self::AuthorityReplaced { .. } => "authority-replaced",
             Self::OrderAdded { .. } => "order-added",
             Self::OrderClosed { .. } => "order-closed",

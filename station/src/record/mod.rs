@@ -14,7 +14,7 @@ mod product;
 mod proof_transcript;
 mod run;
 
-pub use change::Change;
+pub use change::{Change, ImportedFile};
 pub use claim::{Claim, ClaimPlan, ClaimReceipt, Pin, PinReceipt, Proof};
 pub use evidence::{
     AgentDigestSource, AlgorithmName, Evidence, KeyPolicyName, LockPolicyName, PlatformName,

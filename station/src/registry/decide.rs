@@ -277,10 +277,13 @@ impl<'a> Decision<'a> {
         if claim.public_key != proof.public_key {
             return Err(differs("public key"));
         }
-        if claim
-            .product
-            .is_some_and(|product| product != proof.product)
-        {
+        // A unit that is trusted already may come back for a later bundle of its product: with another cloud key, say.
+        let same = |product| {
+            product == proof.product
+                || (claim.state == PinState::Active
+                    && self.known.same_product(product, proof.product))
+        };
+        if !claim.product.is_none_or(same) {
             return Err(differs("product"));
         }
         Ok(claim.clone())

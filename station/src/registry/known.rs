@@ -149,6 +149,8 @@ pub(super) struct Known {
     devices: HashMap<DeviceIdText, HashSet<Fingerprint>>,
     /// The products of those that the batch names which the registry has.
     pub(super) products: BTreeSet<String>,
+    /// The names of the products whose ids differ between a proof of the batch and its claim.
+    pub(super) builds: HashMap<ProductId, String>,
     /// Those of the acts that the batch names which were carried out.
     pub(super) acts: HashSet<[u8; 32]>,
     /// Those that were asked for.
@@ -235,6 +237,12 @@ impl Known {
         let turns = keys().filter(|key| key.generation == generation);
         let turn = 1 + turns.map(|key| key.turn).max().unwrap_or(0);
         (generation, turn)
+    }
+
+    /// Whether two ids are of one product: of different bundles, or at different stations.
+    pub(super) fn same_product(&self, one: ProductId, other: ProductId) -> bool {
+        let name = |id| self.builds.get(&id);
+        one == other || name(one).is_some_and(|known| name(other) == Some(known))
     }
 
     /// Says what became of a key.

@@ -60,6 +60,15 @@ impl Act {
             Self::Checkpoint(_) | Self::Close => {}
         }
     }
+
+    /// The proof that comes with it.
+    pub(super) fn proof(&self) -> Option<&Proof> {
+        match self {
+            Self::Pin(proof) => Some(&proof.entry),
+            Self::Enter(both) => Some(&both.1),
+            _ => None,
+        }
+    }
 }
 
 /// What a batch names, and so has to read before it is decided.

@@ -20,7 +20,7 @@ static POSTGRES: Migrator = sqlx::migrate!("../migrations/registry-postgres");
 pub(super) const CLIENT: i64 = 1;
 
 /// The oldest schema that this software can use.
-pub(super) const SCHEMA_MIN: i64 = 4;
+pub(super) const SCHEMA_MIN: i64 = 5;
 
 /// Whoever waits for a table in a migration keeps all stations waiting behind him: shorter than they wait for an answer.
 const LOCK_TIMEOUT: &str = "SET lock_timeout = '5s'";

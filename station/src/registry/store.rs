@@ -127,6 +127,7 @@ pub(super) async fn read(
         known.nonces.insert(hash(&nonce)?, hash(&fingerprint)?);
     }
     serial_store::read(engine, connection, &mut known, &names).await?;
+    read_builds(connection, &mut known, requests).await?;
     for product in names.products {
         let question = sqlx::query_scalar(
             "SELECT COUNT(*) FROM authority_bundle WHERE kind = 'product' AND subject = $1",
@@ -156,6 +157,27 @@ pub(super) async fn read(
     }
     log_store::read(engine, connection, &mut known, requests).await?;
     Ok(known)
+}
+
+/// Reads the names of the products whose ids differ between a proof and its claim: rarely any.
+async fn read_builds(
+    connection: &mut AnyConnection,
+    known: &mut Known,
+    requests: &[Request],
+) -> Result<(), StoreError> {
+    let proofs = requests.iter().filter_map(|request| request.act.proof());
+    let differing = proofs.filter_map(|proof| {
+        let claimed = known.key(&proof.fingerprint())?.product?;
+        (claimed != proof.product).then_some([claimed, proof.product])
+    });
+    let ids: HashSet<ProductId> = differing.flatten().collect();
+    for id in ids {
+        let question = sqlx::query_scalar("SELECT product FROM product_build WHERE id = $1");
+        let question = question.bind(id.as_bytes().to_vec());
+        let name: Option<String> = question.fetch_optional(&mut *connection).await?;
+        known.builds.extend(name.map(|name| (id, name)));
+    }
+    Ok(())
 }
 
 /// As [`KEY_COLUMNS`].

@@ -85,6 +85,14 @@ pub enum StepError {
     /// The unit is sealed: it can be recognised, and nothing else.
     #[error("the unit is already sealed")]
     AlreadySealed,
+    /// The unit is sealed with another record than the order's: what it was built as, or an earlier cloud key.
+    #[error("expected a unit that is sealed with the identity record {expected} of this order, it is sealed with {got}, and keeps that", expected = hex::encode(.expected), got = hex::encode(.got))]
+    SealedAsAnother {
+        /// The digest of the order's record.
+        expected: Digest,
+        /// The digest that the unit says.
+        got: Digest,
+    },
     /// The agent can't hold such a key on this chip.
     #[error("expected an agent that holds {} keys on this chip, this one doesn't", .algorithm.name())]
     AlgorithmUnsupported {

@@ -19,7 +19,7 @@ impl StepError {
             Self::LayoutConflict { .. } => FailureCode::LayoutConflict,
             Self::WrongImage { .. } | Self::AgentDigest { .. } => FailureCode::AgentDigest,
             Self::DeviceIdMismatch { .. } => FailureCode::DeviceIdMismatch,
-            Self::AlreadySealed => FailureCode::UnitSealed,
+            Self::AlreadySealed | Self::SealedAsAnother { .. } => FailureCode::UnitSealed,
             Self::KeyMissing => FailureCode::KeyMissing,
             Self::AlgorithmUnsupported { .. }
             | Self::KeyUnsuitable { .. }

@@ -1,6 +1,7 @@
 //! Recognise: a unit that is finished, sealed or locked comes back and proves that it is the one that the registry knows.
 
 use keyline_protocol::identity::fingerprint;
+use keyline_protocol::record;
 
 use super::bench::WithKey;
 use super::identify::Identified;
@@ -14,7 +15,7 @@ impl<'p> Identified<'p> {
     /// anything. What comes is a fresh [`Proven`]: the line compares it with the pin, and may go on to seal and lock.
     ///
     /// # Errors
-    /// [`Failed`]: [`StepError::KeyChanged`] where the unit shows another key, [`StepError::RecordMismatch`] where it was built as
+    /// [`Failed`]: [`StepError::KeyChanged`] where the unit shows another key, [`StepError::SealedAsAnother`] where it was built as
     /// something else, [`StepError::ProofInvalid`] where it can't prove itself.
     pub fn recognise(
         self,
@@ -31,6 +32,17 @@ impl<'p> Identified<'p> {
                 expected,
                 got: present.fingerprint,
             }));
+        }
+        if let Some(record) = known.identity.record {
+            let plan = known.bench.plan;
+            let commitment = &record.credentials_commitment;
+            let expected = record::digest(&plan.record(None), record.sequence, commitment);
+            if record.digest != expected {
+                return Err(known.bench.fail(StepError::SealedAsAnother {
+                    expected,
+                    got: record.digest,
+                }));
+            }
         }
         let key = DevicePublicKey {
             algorithm: present.algorithm,

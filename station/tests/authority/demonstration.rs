@@ -114,3 +114,12 @@ fn a_policy_that_is_lost_or_changed_is_told() {
     std::fs::write(&policy, text).unwrap();
     station.add_product("sensor", &[]).good();
 }
+
+#[test]
+fn a_registry_without_stations_says_so() {
+    let station = Station::new();
+    let listed = station.run(&["station", "list"]).good();
+    assert!(listed.all("station").is_empty());
+    let words = listed.all("notice")[0]["message"].as_str().unwrap();
+    assert!(words.starts_with("No station is enrolled here"), "{words}");
+}

@@ -13,7 +13,15 @@ mod station;
 mod acts;
 mod bundles;
 mod ceremony;
+mod cloud_keys;
 mod demonstration;
 mod fixture;
 mod policies;
+#[path = "../common/postgres.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "shared by tests; each uses a part"
+)]
+mod postgres;
 mod production;

@@ -3,15 +3,15 @@
 use serde_json::Value;
 
 use crate::demonstration::{bundles, check};
-use crate::station::{Ran, Station};
+use crate::station::{Ran, Station, openssl};
 
 /// A home under a root of two keys that both must sign; all files lie beside it.
-struct Factory {
-    station: Station,
+pub(crate) struct Factory {
+    pub(crate) station: Station,
 }
 
 impl Factory {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let station = Station::bare();
         let factory = Self { station };
         for name in ["root-1", "root-2"] {
@@ -31,7 +31,7 @@ impl Factory {
         factory
     }
 
-    fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         self.station.run(arguments)
     }
 
@@ -74,8 +74,6 @@ impl Factory {
             "product",
             "--name",
             "sensor",
-            "--cloud-key",
-            &key,
             "--cloud-address",
             "cloud.example.com:8883",
             "--platform",
@@ -85,6 +83,9 @@ impl Factory {
             "--out",
             &out,
         ];
+        if !more.contains(&"--cloud-key") {
+            arguments.extend(["--cloud-key", &key]);
+        }
         if !more.contains(&"--policy") {
             arguments.extend(["--policy", "root.policy"]);
         }
@@ -103,14 +104,34 @@ impl Factory {
         }
     }
 
+    /// Another cloud key, as a file.
+    pub(crate) fn another_cloud_key(&self, name: &str) -> String {
+        let (private, public) = (format!("{name}.private"), format!("{name}.spki"));
+        for arguments in [
+            &[
+                "genpkey",
+                "-algorithm",
+                "EC",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-out",
+                &private,
+            ][..],
+            &["pkey", "-in", &private, "-pubout", "-out", &public],
+        ] {
+            openssl(self.station.directory(), arguments);
+        }
+        public
+    }
+
     /// A product's bundle that both signed.
-    fn signed_product(&self, version: &str, more: &[&str]) -> String {
+    pub(crate) fn signed_product(&self, version: &str, more: &[&str]) -> String {
         let file = self.product(version, more);
         self.sign(&file, &["root-1", "root-2"]);
         file
     }
 
-    fn add(&self, file: &str) -> Ran {
+    pub(crate) fn add(&self, file: &str) -> Ran {
         self.run(&["product", "add", "--bundle", file])
     }
 
@@ -137,7 +158,7 @@ impl Factory {
         ])
     }
 
-    fn order(&self, name: &str) -> Ran {
+    pub(crate) fn order(&self, name: &str) -> Ran {
         self.run(&[
             "order",
             "add",
@@ -206,7 +227,9 @@ fn a_later_version_replaces_the_product_and_an_earlier_one_does_not_come_back() 
     let factory = Factory::new();
     std::fs::write(factory.station.directory().join("wifi"), "ssid=bench").unwrap();
     let first = factory.signed_product("1", &[]);
-    let second = factory.signed_product("2", &["--cloud-key-version", "2"]);
+    let other = factory.another_cloud_key("second");
+    let second_key = ["--cloud-key", &other, "--cloud-key-version", "2"];
+    let second = factory.signed_product("2", &second_key);
     factory
         .run(&[
             "product",
@@ -243,7 +266,7 @@ fn a_later_version_replaces_the_product_and_an_earlier_one_does_not_come_back() 
     );
     factory.run(&["product", "retire", "sensor"]).good();
     factory.order("WO-2").refused(2, "unknown");
-    let third = factory.signed_product("3", &[]);
+    let third = factory.signed_product("3", &second_key);
     factory.add(&third).good();
     factory.run(&["product", "retire", "sensor"]).good();
     let ran = factory.add(&third).refused(2, "usage");

@@ -9,8 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use keyline_protocol::message::Point;
 use keyline_protocol::spki;
 use keyline_station::fleet::{
-    FileError, FleetReader, FleetSink, ImportCounts, ImportObserver, Imported, ImportedKey,
-    ReadRow, ReaderOptions, RefusalCode, RefusedRow,
+    FileError, FleetReader, FleetSink, ImportCounts, ImportObserver, ImportProgress, Imported,
+    ImportedKey, ReadRow, ReaderOptions, RefusalCode, RefusedRow,
 };
 
 /// The SPKI of a P-256 key that this number alone makes.
@@ -176,9 +176,14 @@ impl Tables {
 pub(crate) struct Watcher {
     pub(crate) refused: Vec<RefusedRow>,
     pub(crate) batches: Vec<ImportCounts>,
+    pub(crate) taken: Vec<ImportProgress>,
 }
 
 impl ImportObserver for Watcher {
+    fn taken(&mut self, progress: ImportProgress) {
+        self.taken.push(progress);
+    }
+
     fn refused(&mut self, row: &RefusedRow) {
         self.refused.push(row.clone());
     }

@@ -17,6 +17,7 @@ mod file;
 mod fixture;
 mod forms;
 mod huge;
+mod leaves;
 mod property;
 mod resumed;
 mod rows;

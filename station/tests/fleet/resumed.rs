@@ -11,6 +11,7 @@ use keyline_station::fleet::{
 use keyline_station::stop::Stop;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
+use sha2::{Digest as _, Sha256};
 
 use crate::fixture::{Kept, Watcher, csv, device, p256, row};
 
@@ -102,6 +103,49 @@ impl FleetSink for Dying<'_> {
         }
         Ok(answers.unwrap())
     }
+}
+
+#[tokio::test]
+async fn what_was_done_is_known_where_it_dies_and_over_what_goes_on_from_it() {
+    let (_, whole) = in_one_go().await;
+    let content = fleet();
+    let bench = Bench::with(&content);
+    let dying = Dying {
+        kept: &bench.kept,
+        at: 3,
+        persisted: false,
+    };
+    let (path, mut watcher) = (bench.path("fleet.csv"), Watcher::default());
+    let options = bench.options(false);
+    let died = import_file(&path, &dying, &options, &mut watcher, &Stop::new()).await;
+    assert!(matches!(died, Err(FleetError::Sink { .. })), "{died:?}");
+    assert_eq!(watcher.taken[0].counts, ImportCounts::NONE);
+    assert_eq!(
+        hex::encode(watcher.taken[0].sha256),
+        hex::encode(Sha256::digest([]))
+    );
+    let last = *watcher.taken.last().unwrap();
+    assert_eq!((last.counts.rows, last.before), (48, ImportCounts::NONE));
+    assert_eq!(last.counts.imported, bench.kept.all().len() as u64);
+    let read = &content.as_bytes()[..usize::try_from(last.offset).unwrap()];
+    assert_eq!(last.sha256, <[u8; 32]>::from(Sha256::digest(read)));
+
+    let (options, mut watcher) = (bench.options(true), Watcher::default());
+    let outcome = import_file(&path, &bench.kept, &options, &mut watcher, &Stop::new()).await;
+    assert_eq!(outcome.unwrap(), whole);
+    assert!(
+        watcher
+            .taken
+            .iter()
+            .all(|progress| progress.before == last.counts)
+    );
+    assert_eq!(watcher.taken[0].counts, last.counts);
+    let end = watcher.taken.last().unwrap();
+    assert_eq!(
+        (end.counts, end.offset),
+        (whole.counts, content.len() as u64)
+    );
+    assert_eq!(end.sha256, <[u8; 32]>::from(Sha256::digest(&content)));
 }
 
 async fn in_one_go() -> (Bench, ImportOutcome) {

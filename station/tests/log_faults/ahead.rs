@@ -33,6 +33,53 @@ fn diagnosis(home: &Witnessed) -> Value {
     of_witness.next().unwrap().clone()
 }
 
+/// The doctor's last word.
+fn verdict(home: &Witnessed) -> String {
+    let doctor = home.station.run(&["doctor"]);
+    let notices = doctor.all("notice");
+    notices.last().unwrap()["message"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+/// A witness is out of reach, and the line may go on for a while: the doctor knows for how long.
+fn assert_still_ready(home: &Witnessed) {
+    let check = diagnosis(home);
+    assert_eq!(check["state"], "warn", "{check}");
+    let found = check["found"].as_str().unwrap();
+    assert!(found.contains("can't be reached"), "{found}");
+    assert!(found.contains("the line may go on without: "), "{found}");
+    let size = StoredLog::read(&home.station.home(), &home.key).size();
+    let left = AHEAD_LEAVES_MAX
+        - (size
+            - Checkpoint::verify(&cosigned_note(home), &home.key)
+                .unwrap()
+                .size);
+    assert!(
+        found.contains(&format!(
+            "{left} leaves may still be written until it stops"
+        )),
+        "{found}"
+    );
+    assert_eq!(
+        verdict(home),
+        format!(
+            "The station is ready; {left} leaves may still be written until the line stops, because a witness that it needs is out of reach."
+        )
+    );
+    assert_eq!(home.station.run(&["doctor"]).code, 0);
+}
+
+/// The latest checkpoint that the journal knows to be cosigned.
+fn cosigned_note(home: &Witnessed) -> String {
+    let known = home
+        .station
+        .run(&["audit", "checkpoint", "--witnessed"])
+        .good();
+    known.summary()["checkpoint"].as_str().unwrap().to_owned()
+}
+
 /// The line refuses to begin a run, and says what to do.
 fn assert_ahead(ran: &Ran) {
     assert_eq!(ran.code, 5, "{:?} {}", ran.lines, ran.words);
@@ -55,6 +102,7 @@ fn the_line_goes_on_to_the_bound_and_stops_there_until_the_witness_is_back() {
     let cosigned = cosigned_size(&home);
     assert_eq!(diagnosis(&home)["state"], "ok");
     home.stop_witness();
+    assert_still_ready(&home);
 
     let stopped = provision(&home, "500");
     assert_ahead(&stopped);
@@ -85,6 +133,11 @@ fn the_line_goes_on_to_the_bound_and_stops_there_until_the_witness_is_back() {
     told.hear(&again.lines);
     told.hear(&home.station.add_product("other", &[]).good().lines);
     assert_eq!(diagnosis(&home)["state"], "fail");
+    assert!(
+        verdict(&home).starts_with("The station is not ready: "),
+        "{}",
+        verdict(&home)
+    );
     let refused = home
         .station
         .run(&["audit", "checkpoint", "--witnessed"])
@@ -145,6 +198,11 @@ fn a_unit_whose_pin_was_revoked_stays_in_the_building() {
 fn a_line_whose_log_no_witness_has_seen_begins_no_run() {
     let mut home = Witnessed::new(station_over(&["sim", "sim"], 1_000), AHEAD_LEAVES_MAX);
     home.stop_witness();
+    assert_eq!(
+        diagnosis(&home)["state"],
+        "fail",
+        "nobody has seen anything of it"
+    );
     let refused = provision(&home, "1").refused(5, "ahead-of-witnesses");
     let message = refused.error_message();
     assert!(message.contains("there is none yet"), "{message}");

@@ -8,10 +8,14 @@
     reason = "a test that can't go on fails"
 )]
 
+mod by_people;
 #[path = "../common/mod.rs"]
 mod common;
 mod evidence;
 mod forged;
+#[path = "../authority/fixture.rs"]
+#[allow(dead_code, reason = "shared by tests; each uses a part")]
+mod people;
 mod rolled_back;
 mod shipped;
 mod story;

@@ -4,8 +4,10 @@ use keyline_station::authority::{
     AcceptedBundle, Act, ActKind, ActTerms, ApprovedAct, Bundle, BundleBody, Possession,
 };
 use keyline_station::operator::Role;
-use keyline_station::record::AlgorithmName;
-use keyline_station::registry::{ActReceipt, RegistryError, TwoPersonAct};
+use keyline_station::record::{AlgorithmName, RunId, StationId};
+use keyline_station::registry::{
+    ActReceipt, ImportRow, ImportTerms, RegistryError, Revocation, TwoPersonAct,
+};
 
 use crate::fixture::{Key, Place, both_engines, claim, device, events, fingerprint, proof, trust};
 use crate::people::{DAY_MS, NOW_MS, Person, Root, signed};
@@ -14,6 +16,7 @@ both_engines! {
     two_people_revoke_a_key_once_and_it_never_returns,
     two_people_give_a_device_another_key_and_the_old_one_is_kept,
     the_registry_keeps_who_may_say_yes_and_takes_nothing_back,
+    an_auditor_counts_acts_and_imports_and_pages_through_a_station_s_revocations,
 }
 
 pub(crate) struct Office {
@@ -129,6 +132,74 @@ async fn two_people_give_a_device_another_key_and_the_old_one_is_kept(place: Pla
         );
     }
     assert_eq!(events(&registry, 1).await, expected);
+}
+
+async fn an_auditor_counts_acts_and_imports_and_pages_through_a_station_s_revocations(
+    place: Place,
+) {
+    let (office, registry) = (Office::new(), place.open().await);
+    let keys: Vec<_> = (0..8).map(|_| Key::p256()).collect();
+    for (n, key) in (0..).zip(&keys) {
+        trust(&registry, n, key).await;
+    }
+    let act = office.act(ActKind::PinRevoke, 7, &keys[7], None);
+    assert!(!registry.has_act(act.digest()).await.unwrap());
+    registry.carry_out(office.agreed(&act, None)).await.unwrap();
+    assert!(registry.has_act(act.digest()).await.unwrap());
+    assert_eq!(registry.act_count().await.unwrap(), 1);
+
+    // Five of this station, one of another, one by the act.
+    let (station, other) = (StationId::generate(), StationId::generate());
+    for n in 0..6 {
+        let revocation = Revocation {
+            device_id: device(n),
+            station: if n < 5 { station } else { other },
+            operator: "op-1".to_owned(),
+            reason: "scrapped".to_owned(),
+        };
+        registry.revoke(revocation).await.unwrap();
+    }
+    let (mut after, mut found) = (None, Vec::new());
+    loop {
+        let page = registry.revocations_of_station(station, after, 2);
+        let page = page.await.unwrap();
+        let Some(last) = page.last() else { break };
+        assert!(page.len() <= 2);
+        after = Some((last.device_id, last.generation));
+        found.extend(page.iter().map(|row| (row.device_id, row.fingerprint)));
+    }
+    let expected: Vec<_> = (0..5)
+        .map(|n| (device(n), fingerprint(&keys[n as usize])))
+        .collect();
+    found.sort_by_key(|(device, _)| *device.0.as_bytes());
+    let mut sorted = expected;
+    sorted.sort_by_key(|(device, _)| *device.0.as_bytes());
+    assert_eq!(found, sorted);
+
+    let (first, second) = (RunId::generate(), RunId::generate());
+    for (import, devices) in [(first, 20..23), (second, 23..24)] {
+        let row = |n| {
+            let key = Key::p256();
+            ImportRow {
+                device_id: device(n),
+                algorithm: AlgorithmName(key.algorithm()),
+                public_key: key.public_key(),
+                product: None,
+            }
+        };
+        let terms = ImportTerms {
+            id: import,
+            operator: "op-1".to_owned(),
+        };
+        let answers = registry
+            .import(terms, devices.map(row).collect())
+            .await
+            .unwrap();
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    }
+    assert_eq!(registry.import_count(first).await.unwrap(), 3);
+    assert_eq!(registry.import_count(RunId::generate()).await.unwrap(), 0);
+    assert_eq!(registry.all_imports_count().await.unwrap(), 4);
 }
 
 async fn the_registry_keeps_who_may_say_yes_and_takes_nothing_back(place: Place) {

@@ -9,6 +9,7 @@
 
 mod acts;
 mod checkpoints;
+mod cloud_keys;
 mod concurrency;
 mod crowd;
 mod fixture;

@@ -146,7 +146,7 @@ async fn older_software_goes_on_writing_while_the_schema_is_brought_up_to_date(p
     };
     more(UNITS).await;
     let migrated = migrate(place.address()).await.unwrap();
-    assert_eq!((migrated.from, migrated.to), (2, 4));
+    assert_eq!((migrated.from, migrated.to), (2, 5));
     more(UNITS).await;
     stopped.store(true, Ordering::Relaxed);
     writer.await.unwrap();
@@ -224,12 +224,12 @@ async fn an_older_schema_is_refused_with_what_to_do(place: Place) {
         let registry = place.open().await;
         let error = registry.ping().await.unwrap_err();
         assert!(
-            matches!(error, RegistryError::NoSchema { expected: 4, found: is } if is == found),
+            matches!(error, RegistryError::NoSchema { expected: 5, found: is } if is == found),
             "{schema}: {error}"
         );
         assert_eq!(
             error.to_string(),
-            format!("the registry needs schema 4 or newer, this one has {found}")
+            format!("the registry needs schema 5 or newer, this one has {found}")
         );
         assert_eq!(
             error.next(),
@@ -327,13 +327,13 @@ async fn a_migration_cut_off_inside_leaves_what_came_before_it_and_says_so() {
 
     let cut_off = ran(&mut keyline("status", &place.url()));
     assert_eq!(cut_off.code, 3);
-    assert_eq!(cut_off.only("registry")["schema"], 4);
+    assert_eq!(cut_off.only("registry")["schema"], 5);
     assert_eq!(
         cut_off.only("error")["error"]["message"],
         "expected the roles and policies of the registry, found none: a migration was cut off"
     );
     let finished = ran(&mut keyline("migrate", &place.url()));
     assert_eq!(finished.code, 0, "{:?}", finished.lines);
-    assert_eq!(finished.only("registry")["schema_before"], 4);
+    assert_eq!(finished.only("registry")["schema_before"], 5);
     assert_eq!(ran(&mut keyline("status", &place.url())).code, 0);
 }

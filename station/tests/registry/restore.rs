@@ -19,6 +19,8 @@ const BY_PEOPLE: &str = "
     INSERT INTO act_approval VALUES (repeat('a', 32)::bytea, 'ann', 'bob', 'note', 2);
     INSERT INTO authority_root VALUES (1, 'digest', 'policy', 1, NULL, 3);
     INSERT INTO authority_bundle VALUES ('roster', 'people', 1, 'digest', 'note', 4);
+    INSERT INTO cloud_key VALUES ('sensor', 1, repeat('b', 32)::bytea, 'spki', 'cloud:1', repeat('c', 32)::bytea, NULL, 'kate', 5);
+    INSERT INTO product_build VALUES (repeat('d', 16)::bytea, 'sensor', repeat('c', 32)::bytea, repeat('e', 16)::bytea, 'kate', 6);
 ";
 
 /// A registry with something in every table, and the two stations that work with it.
@@ -195,7 +197,7 @@ fn everything(server: &Postgres) -> Vec<(String, String)> {
             (relation.to_owned(), rows)
         })
         .collect();
-    assert_eq!(found.len(), 20, "the tables, and three views");
+    assert_eq!(found.len(), 23, "the tables, and four views");
     for (name, sql) in [
         (
             "policies",

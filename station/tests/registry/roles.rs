@@ -6,7 +6,7 @@ use keyline_station::registry::{NewStation, Registry, RegistryError, Retirement}
 use crate::fixture::{Key, Place, claim, device, fingerprint, proof, sign_claim, sign_proof};
 use crate::postgres::Postgres;
 
-const TABLES: [&str; 17] = [
+const TABLES: [&str; 19] = [
     "meta",
     "key_claim",
     "proof",
@@ -23,6 +23,8 @@ const TABLES: [&str; 17] = [
     "authority_bundle",
     "station",
     "station_retirement",
+    "cloud_key",
+    "product_build",
     "_sqlx_migrations",
 ];
 
@@ -197,6 +199,7 @@ async fn nobody_changes_or_removes_a_row() {
             "station" => "login = 'x'",
             "station_retirement" | "pin_revocation" => "reason = ''",
             "log" => "origin = ''",
+            "product_build" => "product = ''",
             "proof" => "record = ''",
             "pin" => "weak = 0",
             "serial_use" => "serial = ''",
@@ -237,6 +240,8 @@ async fn each_role_reads_what_it_needs() {
         "authority_bundle",
         "station",
         "station_retirement",
+        "cloud_key",
+        "product_build",
     ] {
         cast.only(&all, &format!("SELECT * FROM {table}"));
     }
@@ -257,6 +262,7 @@ async fn each_role_reads_what_it_needs() {
         "key_state",
         "serial_state",
         "first_proof",
+        "carried_cloud_key",
         "act_request",
         "act_approval",
     ] {
@@ -420,6 +426,34 @@ async fn a_serial_stands_on_a_proof_of_the_station_or_on_people() {
          INSERT INTO serial_use VALUES ('valve', 'V-1', 1, '\\x{new_device}', 1, NULL, NULL, NULL, NULL, NULL, 0)"
     );
     cast.only(&[Who::KeyAdministrator], &imported);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cloud_key_is_entered_with_its_bundle_and_a_station_says_only_what_it_builds() {
+    let cast = Cast::new().await;
+    let (digest, unpublished, id) = ("0d".repeat(32), "0e".repeat(32), "0f".repeat(16));
+    let sql = format!(
+        "INSERT INTO authority_bundle VALUES ('product', 'sensor', 1, '\\x{digest}', 'note', 0)"
+    );
+    cast.server().sql("owner", "keyline", &sql).unwrap();
+    let mine = format!("'\\x{}'", hex::encode(cast.station.as_bytes()));
+    let key = |product: &str, bundle: &str, station: &str| {
+        format!(
+            "INSERT INTO cloud_key VALUES ('{product}', 1, '\\x{digest}', '\\x01', 'cloud.example:1', '\\x{bundle}', {station}, 'op', 0)"
+        )
+    };
+    cast.only(&[Who::KeyAdministrator], &key("sensor", &digest, "NULL"));
+    cast.only(&[], &key("sensor", &digest, &mine));
+    cast.only(&[], &key("sensor", &unpublished, "NULL"));
+    cast.only(&[], &key("gateway", &digest, "NULL"));
+    let build = |product: &str, bundle: &str| {
+        format!(
+            "INSERT INTO product_build VALUES ('\\x{id}', '{product}', '\\x{bundle}', {mine}, 'op', 0)"
+        )
+    };
+    cast.only(&[Who::Station], &build("sensor", &digest));
+    cast.only(&[], &build("sensor", &unpublished));
+    cast.only(&[], &build("gateway", &digest));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

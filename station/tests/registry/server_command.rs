@@ -30,7 +30,7 @@ async fn an_owner_makes_the_schema_and_each_role_is_told_who_it_is() {
     let error = &before.only("error")["error"];
     assert_eq!(
         error["message"],
-        "the registry can't be used: the registry needs schema 4 or newer, this one has 0"
+        "the registry can't be used: the registry needs schema 5 or newer, this one has 0"
     );
     assert_eq!(
         error["next"],
@@ -42,7 +42,7 @@ async fn an_owner_makes_the_schema_and_each_role_is_told_who_it_is() {
     let view = made.only("registry");
     assert_eq!(
         (&view["schema_before"], &view["schema"]),
-        (&0.into(), &4.into())
+        (&0.into(), &5.into())
     );
     assert_eq!(view["engine"], "PostgreSQL");
     assert_eq!(view["rights"], serde_json::json!(["owner"]));
@@ -50,7 +50,7 @@ async fn an_owner_makes_the_schema_and_each_role_is_told_who_it_is() {
     let again = ran(&mut keyline("migrate", &url("keyline_owner")));
     assert_eq!(
         (again.code, &again.only("registry")["schema_before"]),
-        (0, &4.into())
+        (0, &5.into())
     );
 
     let owner = Registry::connect(&url("keyline_owner")).await.unwrap();
@@ -155,7 +155,7 @@ fn a_file_is_made_by_a_migration_and_by_nothing_else() {
     let view = shown.only("registry");
     assert_eq!(
         (&view["engine"], &view["schema"]),
-        (&"SQLite".into(), &4.into())
+        (&"SQLite".into(), &5.into())
     );
 }
 
@@ -171,7 +171,7 @@ fn a_person_reads_the_schema_the_server_and_the_role() {
     let words = String::from_utf8(output.stdout).unwrap();
     for expected in [
         "PostgreSQL 1",
-        "4 (made now), clients from version 1",
+        "5 (made now), clients from version 1",
         "keyline_owner",
         "owner",
         &server.port().to_string(),

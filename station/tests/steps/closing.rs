@@ -80,7 +80,7 @@ fn a_unit_is_not_recognised_by_another_key_nor_as_another_product() {
     let failed = recognise(&job, over_serial(), &foreign).unwrap_err();
     assert_eq!(failed.error.code(), FailureCode::DeviceHasAnotherKey);
     let failed = recognise(&locked_job(), over_serial(), &finished.proof.public_key).unwrap_err();
-    assert_eq!(failed.error.code(), FailureCode::RecordMismatch);
+    assert_eq!(failed.error.code(), FailureCode::UnitSealed);
 }
 
 #[test]

@@ -69,3 +69,54 @@ fn the_last_room_is_left_to_the_journal() {
     let station = Station::with_order(100);
     assert_line_goes_on(&station, "1m");
 }
+
+/// The file of the lowest tile that is not full: the one of this many hashes. Narrower ones are for those who hold an earlier checkpoint.
+fn widest_file(directory: &std::path::Path) -> std::path::PathBuf {
+    let entries = fs::read_dir(directory.join("000.p")).unwrap();
+    let entries = entries.map(|entry| entry.unwrap().path());
+    let width = |path: &std::path::PathBuf| -> u16 {
+        path.file_name().unwrap().to_str().unwrap().parse().unwrap()
+    };
+    entries.max_by_key(width).unwrap()
+}
+
+#[test]
+fn a_damaged_file_of_the_published_log_is_found_by_a_deep_verification() {
+    let station = Station::with_order(100);
+    station
+        .run(&["provision", "--order", "WO-1", "--count", "8"])
+        .good();
+    station.run(&["audit", "verify", "--deep"]).good();
+    let file = widest_file(&station.home().join("tlog/tile/0"));
+    let whole = fs::read(&file).unwrap();
+    for content in [Some(vec![0; whole.len()]), None] {
+        match &content {
+            Some(bytes) => fs::write(&file, bytes).unwrap(),
+            None => fs::remove_file(&file).unwrap(),
+        }
+        let ran = station.run(&["audit", "verify", "--deep"]);
+        assert_eq!(ran.code, 5, "{:?}", ran.lines);
+        let mut checks = ran.all("check").into_iter();
+        let check = checks.find(|check| check["check"] == "tiles-damaged");
+        let check = check.unwrap_or_else(|| panic!("{:?}", ran.lines));
+        let found = check["found"].as_str().unwrap();
+        assert!(
+            found.contains("of the published log missing or damaged, the first is tile/"),
+            "{found}"
+        );
+        let verdict = ran.all("verdict")[0];
+        assert!(
+            verdict["result"]
+                .as_str()
+                .unwrap()
+                .ends_with("the published log is damaged"),
+            "{verdict}"
+        );
+    }
+    // It is made anew while the station runs.
+    station.run(&["audit", "checkpoint"]).good();
+    station
+        .run(&["provision", "--order", "WO-1", "--count", "1"])
+        .good();
+    station.run(&["audit", "verify", "--deep"]).good();
+}

@@ -1,6 +1,6 @@
 //! `keyline audit verify --deep`: the whole station, held against itself, the registry and the witnesses.
 
-use super::super::CommandError;
+use super::super::{CommandError, chain};
 use super::open::OpenLog;
 use super::outside::Outside;
 use super::warn;
@@ -9,6 +9,7 @@ use crate::error_text::counted;
 use crate::event::{CheckResult, CheckState, Event, EventSink, VerdictView};
 use crate::exit::ExitCode;
 use crate::reconcile::{self, Finding, Inputs, Report, Scope, Severity};
+use crate::tiles::{Standing, TILE_DIRECTORY, TileDirectory, TilesError, standing};
 
 /// Verifies everything and tells each finding as it is found.
 pub(super) async fn run(
@@ -61,7 +62,8 @@ pub(super) async fn run(
         registry.close().await;
     }
     let report = report?;
-    let holds = report.holds() && failures == 0;
+    let tiles = published(log, sink).await;
+    let holds = report.holds() && failures == 0 && tiles;
     if holds {
         for check in parts(&report, outside.known.len() as u64) {
             sink.emit(Event::Check(check));
@@ -70,6 +72,9 @@ pub(super) async fn run(
     let mut result = report.words();
     if failures > 0 {
         result = format!("{result}; {failures} checks of what is outside failed");
+    }
+    if !tiles {
+        result = format!("{result}; the published log is damaged");
     }
     sink.emit(Event::Verdict(Box::new(VerdictView {
         path: log.home.clone(),
@@ -84,6 +89,52 @@ pub(super) async fn run(
     } else {
         ExitCode::AuditRefused
     })
+}
+
+/// Reads everything that is published again and tells what is missing, damaged or contradicts the journal; whether nothing is.
+async fn published(log: &OpenLog, sink: &dyn EventSink) -> bool {
+    let directory = TileDirectory::new(log.home.join(TILE_DIRECTORY));
+    let tell = |code: &str, state, found: String, next: &str| {
+        sink.emit(Event::Check(CheckResult {
+            check: code.to_owned(),
+            state,
+            found,
+            next: next.to_owned(),
+        }));
+    };
+    match standing(&directory, &log.journal).await {
+        Ok(Standing { faults: 0, .. }) => true,
+        Ok(Standing { faults, first, .. }) => {
+            let found = format!(
+                "{}: {} of the published log missing or damaged, the first is {}",
+                log.home.join(TILE_DIRECTORY).display(),
+                counted(faults, "file is", "files are"),
+                first.unwrap_or_default()
+            );
+            let next = "They are made anew from the journal while the station runs, and nothing is lost; find out who or what damaged them.";
+            tell("tiles-damaged", CheckState::Fail, found, next);
+            false
+        }
+        Err(error @ TilesError::Contradiction { .. }) => {
+            tell(
+                "tiles-differ",
+                CheckState::Fail,
+                chain(&error),
+                error.next(),
+            );
+            false
+        }
+        // What is wrong with the journal is told by the verification itself.
+        Err(error) => {
+            tell(
+                "tiles-not-read",
+                CheckState::Warn,
+                chain(&error),
+                error.next(),
+            );
+            true
+        }
+    }
 }
 
 /// The keys to begin with: those of the policy, or, with a warning, the one that the home says the log began with.

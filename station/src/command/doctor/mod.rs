@@ -23,6 +23,7 @@ use crate::home::read_config;
 pub(super) async fn run(home: &Path, sink: &dyn EventSink) -> Result<Summary, CommandError> {
     let begun = Instant::now();
     let mut results = Vec::new();
+    let mut without_witness = None;
     let mut tell = |result: CheckResult| {
         sink.emit(Event::Check(result.clone()));
         results.push(result);
@@ -46,8 +47,9 @@ pub(super) async fn run(home: &Path, sink: &dyn EventSink) -> Result<Summary, Co
             tell(check);
         }
         tell(tiles::published(home, config).await);
-        let checks = witnesses::check(home, config, &keys).await;
-        checks.into_iter().for_each(&mut tell);
+        let found = witnesses::check(home, config, &keys).await;
+        found.checks.into_iter().for_each(&mut tell);
+        without_witness = found.without;
         tell(outside::registry(home, config).await);
         for slot in &config.slots {
             tell(outside::slot(slot).await);
@@ -75,13 +77,16 @@ pub(super) async fn run(home: &Path, sink: &dyn EventSink) -> Result<Summary, Co
         ExitCode::NotReady
     };
     sink.emit(Event::Notice {
-        message: if failed == 0 {
-            "The station is ready.".to_owned()
-        } else {
-            format!(
+        message: match (failed, without_witness) {
+            (0, None) => "The station is ready.".to_owned(),
+            (0, Some(without)) => format!(
+                "The station is ready; {} may still be written until the line stops, because a witness that it needs is out of reach.",
+                counted(without.leaves, "leaf", "leaves")
+            ),
+            _ => format!(
                 "The station is not ready: {}.",
                 counted(failed as u64, "check failed", "checks failed")
-            )
+            ),
         },
     });
     let mut summary = Summary::without_units(exit_code, elapsed_ms(begun));

@@ -4,38 +4,109 @@ use std::path::Path;
 
 use super::super::chain;
 use super::{fail, ok, warn};
-use crate::audit::{Checkpoint, SignedNote, VerifierKey};
+use crate::audit::{Checkpoint, Leaf, SignedNote, VerifierKey};
+use crate::clock::{text, wall_ms};
+use crate::cosign::policy_of;
+use crate::error_text::counted;
 use crate::event::CheckResult;
 use crate::home::{Config, WitnessConfig};
 use crate::journal::JournalReader;
 use crate::witness::{WitnessClient, WitnessError};
 
+const HOUR_MS: u64 = 3_600_000;
+
+/// What was found of the witnesses.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) checks: Vec<CheckResult>,
+    /// One that the line needs is out of reach: how far it may go without.
+    pub(super) without: Option<Allowance>,
+}
+
+impl From<CheckResult> for Found {
+    fn from(check: CheckResult) -> Self {
+        Self {
+            checks: vec![check],
+            without: None,
+        }
+    }
+}
+
+/// How far the log may still run ahead of its witnesses.
+#[derive(Clone, Copy)]
+pub(super) struct Allowance {
+    pub(super) leaves: u64,
+    /// Until when, in milliseconds since 1970, as long as nobody sets the clock; `None` where nothing is unwitnessed yet.
+    until_ms: Option<u64>,
+}
+
+impl Allowance {
+    /// `None` where no run may begin any more, as far as the journal says.
+    async fn of(home: &Path, config: &Config, keys: &[VerifierKey]) -> Option<Self> {
+        let journal = JournalReader::open(&home.join(&config.journal.path)).await;
+        let journal = journal.ok()?;
+        let policy = policy_of(&config.audit, keys).ok()?;
+        let witnessed = journal.witnessed_checkpoint(|note| policy.check(note).is_ok());
+        // What no witness has seen at all must not grow.
+        let witnessed = leaves_under(&witnessed.await.ok()??)
+            .ok()
+            .filter(|size| *size > 0)?;
+        let size = leaves_under(&journal.latest_checkpoint().await.ok()?).ok()?;
+        let ahead = size.saturating_sub(witnessed);
+        let leaves = config.audit.ahead_leaves_max.checked_sub(ahead)?;
+        let until_ms = if ahead == 0 {
+            None
+        } else {
+            let first = journal.leaves(witnessed, 1).await.ok()?;
+            let made_ms = Leaf::decode(first.first()?).ok()?.wall_ms;
+            let until_ms = made_ms.saturating_add(config.audit.ahead_hours_max * HOUR_MS);
+            Some(Some(until_ms).filter(|until_ms| *until_ms > wall_ms())?)
+        };
+        Some(Self { leaves, until_ms })
+    }
+
+    /// In words, after what is wrong.
+    fn words(self) -> String {
+        let until = self
+            .until_ms
+            .map_or_else(String::new, |ms| format!(", and until {}", text(ms)));
+        format!(
+            "the line may go on without: {} may still be written until it stops{until}",
+            counted(self.leaves, "leaf", "leaves")
+        )
+    }
+}
+
 /// Asks every witness for the latest checkpoint of this log that it has cosigned. Nothing is shown to it.
-pub(super) async fn check(home: &Path, config: &Config, keys: &[VerifierKey]) -> Vec<CheckResult> {
+pub(super) async fn check(home: &Path, config: &Config, keys: &[VerifierKey]) -> Found {
     let witnesses = &config.audit.witnesses;
     if witnesses.is_empty() {
-        return vec![warn(
+        return warn(
             "witnesses",
             "nobody outside of the home vouches for its log: an old copy put back is not noticed, and nothing can be shipped".to_owned(),
             "Fine to try things out; for a factory name witnesses in the configuration ([[audit.witness]]), one of them outside.",
-        )];
+        )
+        .into();
     }
     let size = match size_of(home, config).await {
         Ok(size) => size,
         Err(words) => {
-            return vec![fail(
-                "witnesses",
-                words,
-                "Run `keyline audit verify --deep`.",
-            )];
+            return fail("witnesses", words, "Run `keyline audit verify --deep`.").into();
         }
     };
-    let mut results = Vec::with_capacity(witnesses.len());
+    let mut found = Found::default();
     for (index, witness) in witnesses.iter().enumerate() {
         let check = format!("witness-{}", index + 1);
         let needed = witness.required || config.audit.cosignatures_min > 0;
         let asked = ask(witness, &config.station.name).await;
-        results.push(match asked {
+        let away = matches!(asked, Err(WitnessError::Unreachable { .. })) && needed;
+        let without = if away {
+            Allowance::of(home, config, keys).await
+        } else {
+            None
+        };
+        found.without = found.without.or(without);
+        found.checks.push(match asked {
             Ok((client, note)) => {
                 let name = client.key().name();
                 let weighed = weigh(&check, name, note.as_deref(), keys, size);
@@ -45,11 +116,17 @@ pub(super) async fn check(home: &Path, config: &Config, keys: &[VerifierKey]) ->
                     None => weighed,
                 }
             }
-            Err(error) if needed => fail(&check, chain(&error), error.next()),
-            Err(error) => warn(&check, chain(&error), error.next()),
+            Err(error) => match without {
+                Some(without) => {
+                    let words = format!("{}; {}", chain(&error), without.words());
+                    warn(&check, words, error.next())
+                }
+                None if needed => fail(&check, chain(&error), error.next()),
+                None => warn(&check, chain(&error), error.next()),
+            },
         });
     }
-    results
+    found
 }
 
 /// How many leaves the log has here.

@@ -41,6 +41,27 @@ impl JournalReader {
         .transpose()
     }
 
+    /// Every bundle of a subject that was ever accepted, the latest first.
+    ///
+    /// # Errors
+    /// [`JournalError`] where the database fails or is damaged.
+    pub async fn bundles_of(
+        &self,
+        kind: &str,
+        subject: &str,
+    ) -> Result<Vec<StoredBundle>, JournalError> {
+        let rows: Vec<Columns> = sqlx::query_as(
+            "SELECT kind, subject, version, digest, note FROM authority_bundle WHERE kind = ?1 AND subject = ?2 \
+             ORDER BY version DESC",
+        )
+        .bind(kind)
+        .bind(subject)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(database(DOING))?;
+        rows.into_iter().map(bundle).collect()
+    }
+
     /// The latest bundle of each subject, by kind and subject.
     ///
     /// # Errors
