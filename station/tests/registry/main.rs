@@ -31,6 +31,7 @@ mod refusals;
 mod restore;
 mod roles;
 mod sequences;
+mod serial_roles;
 mod serials;
 mod server_command;
 mod tls;
