@@ -45,9 +45,11 @@ pub struct Migrated {
 /// [`RegistryError::Migration`], or where the database can't be reached.
 pub async fn migrate(address: RegistryAddress) -> Result<Migrated, RegistryError> {
     let mut attempt = 0;
+    // What was there before the first attempt: each leaves what it has done.
+    let mut from = None;
     loop {
         attempt += 1;
-        match migrate_once(address.clone()).await {
+        match migrate_once(address.clone(), &mut from).await {
             Err(RegistryError::Migration(error))
                 if attempt < ATTEMPTS_MAX && is_in_the_way(&error) =>
             {
@@ -59,7 +61,10 @@ pub async fn migrate(address: RegistryAddress) -> Result<Migrated, RegistryError
     }
 }
 
-async fn migrate_once(address: RegistryAddress) -> Result<Migrated, RegistryError> {
+async fn migrate_once(
+    address: RegistryAddress,
+    from: &mut Option<i64>,
+) -> Result<Migrated, RegistryError> {
     let engine = address.engine;
     let connections = Connections::new(address);
     let mut connection = connections.open_any_schema().await?;
@@ -67,9 +72,10 @@ async fn migrate_once(address: RegistryAddress) -> Result<Migrated, RegistryErro
         let limited = sqlx::query(LOCK_TIMEOUT).execute(&mut connection);
         within("limiting how long a migration waits", limited).await?;
     }
-    let from = version(&mut connection)
+    let found = version(&mut connection)
         .await?
         .map_or(0, |(schema, _)| schema);
+    let from = *from.get_or_insert(found);
     bring_up_to_date(&mut connection, engine).await?;
     let to = version(&mut connection)
         .await?
@@ -85,8 +91,14 @@ fn is_in_the_way(error: &MigrateError) -> bool {
         return false;
     };
     let code = source.as_database_error().and_then(DatabaseError::code);
-    // PostgreSQL: 55P03 lock not available, which the limit above leads to.
-    meaning(source) == Meaning::Lost || code.as_deref() == Some("55P03")
+    let constraint = source
+        .as_database_error()
+        .and_then(DatabaseError::constraint);
+    // PostgreSQL: 55P03 lock not available, which the limit above leads to. A migration that was killed may still be making the very
+    // table that this one makes: `IF NOT EXISTS` does not see it.
+    meaning(source) == Meaning::Lost
+        || code.as_deref() == Some("55P03")
+        || constraint == Some("pg_type_typname_nsp_index")
 }
 
 /// A newer schema is left alone, as long as it says that this software may write. No advisory lock: not every engine has them.

@@ -25,6 +25,9 @@ const ATTEMPTS_MAX: u32 = 10;
 /// The first wait between attempts; it doubles up to 256 ms, and a random part of as much again is added.
 const WAIT: Duration = Duration::from_millis(2);
 
+/// How long a farewell may take: a server that is gone does not answer one.
+const FAREWELL_MAX: Duration = Duration::from_secs(3);
+
 const DOING: &str = "writing claims and pins";
 
 /// The writer and its connection.
@@ -41,21 +44,30 @@ impl Writer {
     /// Serves until it is told to close or nobody can ask any more.
     pub(super) async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
         let mut batch = Vec::with_capacity(BATCH_MAX);
-        let mut closing = false;
-        while !closing && requests.recv_many(&mut batch, BATCH_MAX).await > 0 {
-            closing = batch
-                .iter()
-                .any(|request| matches!(request.act, Act::Close));
+        let mut closing = Vec::new();
+        while closing.is_empty() && requests.recv_many(&mut batch, BATCH_MAX).await > 0 {
             let outcomes = self.carry_out(&batch).await;
             for (request, outcome) in batch.drain(..).zip(outcomes) {
+                if matches!(request.act, Act::Close) {
+                    closing.push(request.reply);
+                    continue;
+                }
                 // Whoever asked may have gone away.
                 let _ = request.reply.send(outcome);
             }
         }
-        if let Some(connection) = self.connection.take()
-            && let Err(error) = connection.close().await
-        {
-            tracing::warn!(registry.error = %error, "the registry was not closed in good order");
+        if let Some(connection) = self.connection.take() {
+            match tokio::time::timeout(FAREWELL_MAX, connection.close()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(registry.error = %error, "the registry was not closed in good order");
+                }
+                Err(_) => tracing::warn!("the registry did not answer when it was closed"),
+            }
+        }
+        // Only now: who closed a file may copy or move it at once.
+        for reply in closing {
+            let _ = reply.send(Ok(Outcome::Closed));
         }
     }
 

@@ -9,8 +9,8 @@ use keyline_protocol::identity::{Algorithm, DeviceId, KeyPolicy, LockPolicy, Pla
 use keyline_protocol::message::Point;
 use keyline_protocol::spki;
 use keyline_station::record::{
-    AlgorithmName, Claim, DeviceIdText, KeyPolicyName, LockPolicyName, OrderId, PlatformName,
-    ProductId, Proof, RunId, StationId,
+    AlgorithmName, Claim, DeviceIdText, KeyPolicyName, Label, Labelled, LockPolicyName, OrderId,
+    PlatformName, ProductId, Proof, RunId, StationId,
 };
 use keyline_station::registry::{
     Registry, RegistryAddress, RegistryError, RegistryFiles, Revocation, migrate,
@@ -267,4 +267,20 @@ pub(crate) async fn events(registry: &Registry, n: u32) -> Vec<&'static str> {
     let sequences: Vec<_> = history.iter().map(|event| event.sequence).collect();
     assert_eq!(sequences, (1..=history.len() as u64).collect::<Vec<_>>());
     history.iter().map(|event| event.kind.name()).collect()
+}
+
+/// What stands on a unit's label.
+pub(crate) fn label(product: &str, serial: &str) -> Label {
+    Label {
+        product: product.to_owned(),
+        serial: serial.to_owned(),
+    }
+}
+
+/// What is entered for a unit with this label.
+pub(crate) fn labelled<T>(entry: T, label: &Label) -> Labelled<T> {
+    Labelled {
+        entry,
+        label: Some(label.clone()),
+    }
 }

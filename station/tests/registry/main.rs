@@ -32,6 +32,7 @@ mod refusals;
 mod restore;
 mod roles;
 mod sequences;
+mod serial_roles;
 mod serials;
 mod server_command;
 mod tls;

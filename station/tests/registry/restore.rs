@@ -3,11 +3,13 @@
 
 use std::process::{Command, Stdio};
 
-use keyline_station::record::{Label, Labelled, StationId};
+use keyline_station::record::StationId;
 use keyline_station::registry::{Registry, RegistryError, Retirement, Revocation};
 
 use crate::checkpoints::Log;
-use crate::fixture::{Key, Place, claim, device, fingerprint, proof, sign_claim, sign_proof};
+use crate::fixture::{
+    Key, Place, claim, device, fingerprint, label, labelled, proof, sign_claim, sign_proof,
+};
 use crate::postgres::Postgres;
 use crate::roles::enrolled;
 
@@ -46,15 +48,8 @@ async fn enter(registry: &Registry, station: StationId, n: u32) -> Result<Key, R
     sign_claim(&mut claim, &key);
     sign_proof(&mut proof, &key);
     registry.claim(claim).await?;
-    let label = Label {
-        product: "thermostat".to_owned(),
-        serial: format!("TH-{n}"),
-    };
-    let proof = Labelled {
-        entry: proof,
-        label: Some(label),
-    };
-    registry.pin(proof).await?;
+    let label = label("thermostat", &format!("TH-{n}"));
+    registry.pin(labelled(proof, &label)).await?;
     Ok(key)
 }
 

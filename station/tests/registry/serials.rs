@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use keyline_station::authority::ActKind;
-use keyline_station::record::{
-    AlgorithmName, FailureCode, Label, Labelled, PinReceipt, RunId, StationId,
-};
+use keyline_station::record::{AlgorithmName, FailureCode, Label, PinReceipt, RunId, StationId};
 use keyline_station::registry::{ImportRow, ImportTerms, Registry, RegistryError, SerialUse};
 
 use crate::acts::Office;
 use crate::fixture::{
-    Key, Place, both_engines, claim, device, fingerprint, proof, revoke, sign_claim, sign_proof,
-    trust,
+    Key, Place, both_engines, claim, device, fingerprint, label, labelled, proof, revoke,
+    sign_claim, sign_proof, trust,
 };
 
 both_engines! {
@@ -24,20 +22,6 @@ both_engines! {
     a_late_unit_is_refused_as_a_whole_when_its_serial_is_taken,
     an_import_enters_serials_and_refuses_those_that_are_taken,
     no_row_makes_a_second_living_use,
-}
-
-fn label(product: &str, serial: &str) -> Label {
-    Label {
-        product: product.to_owned(),
-        serial: serial.to_owned(),
-    }
-}
-
-fn labelled<T>(entry: T, label: &Label) -> Labelled<T> {
-    Labelled {
-        entry,
-        label: Some(label.clone()),
-    }
 }
 
 /// Claims and pins a unit with a label.
