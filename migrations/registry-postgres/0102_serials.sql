@@ -77,6 +77,3 @@ CREATE POLICY all_rows ON serial_use FOR SELECT TO keyline_key_administrator, ke
 CREATE POLICY not_from_a_bench ON serial_use FOR INSERT TO keyline_key_administrator
     WITH CHECK (nonce IS NULL AND station IS NULL AND pin_is_of_people(device_id, generation));
 
--- `key_claim_generation` compares with a column that may be NULL, and what is neither true nor false is no refusal: a station could have
--- opened a second generation of a living pin.
-ALTER TABLE key_claim ADD CONSTRAINT key_claim_after_revocation CHECK (generation = 1 OR revoked_generation IS NOT NULL);

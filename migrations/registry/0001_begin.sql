@@ -85,7 +85,9 @@ CREATE TABLE key_claim (
     CONSTRAINT key_claim_turn UNIQUE (device_id, generation, turn),
     CONSTRAINT key_claim_opened FOREIGN KEY (device_id, revoked_generation) REFERENCES pin_revocation (device_id, generation),
     CONSTRAINT key_claim_generation CHECK (
-        (generation = 1 AND revoked_generation IS NULL) OR (generation > 1 AND revoked_generation = generation - 1)
+        -- Whether it is there is asked too: what is neither true nor false is no refusal.
+        (generation = 1 AND revoked_generation IS NULL)
+        OR (generation > 1 AND revoked_generation IS NOT NULL AND revoked_generation = generation - 1)
     ),
     -- A key that takes another one's place stands on an act of two people about this device and this key; an import only begins.
     CONSTRAINT key_claim_act FOREIGN KEY (act, device_id, fingerprint) REFERENCES act_request (id, device_id, new_fingerprint),

@@ -100,7 +100,6 @@ impl App {
             };
             let entered = registry.enter_build(product.id, &bundle, station, operator);
             match entered.await {
-                Ok(BuildEntry::Entered) => {}
                 Ok(BuildEntry::Unpublished) if product.retired_at_ms.is_none() => {
                     unpublished.push(Untold {
                         message: format!(
@@ -110,7 +109,7 @@ impl App {
                         next: "Have a key administrator publish it, from a home with his role: authority publish FILE.".to_owned(),
                     });
                 }
-                Ok(BuildEntry::Unpublished) => {}
+                Ok(BuildEntry::Entered | BuildEntry::Unpublished) => {}
                 Err(error) => left.extend(untold(&bundle.words(), &error)),
             }
         }

@@ -109,14 +109,14 @@ impl Registry {
                 "SELECT device_id, cloud_key FROM carried_cloud_key WHERE product = $1 AND device_id > $2 ORDER BY device_id LIMIT $3",
             )
             .bind(product.to_owned())
-            .bind(after)
+            .bind(after.clone())
             .bind(COUNT_PAGE_MAX);
             let rows: Vec<(Vec<u8>, Option<Vec<u8>>)> =
                 self.connections.fetch(DOING, question).await?;
             let Some((last, _)) = rows.last() else {
                 return Ok(counts);
             };
-            after = last.clone();
+            after.clone_from(last);
             for (_, key) in &rows {
                 let key = key.as_deref().map(store::hash).transpose();
                 let key =

@@ -365,49 +365,7 @@ async fn each_role_inserts_its_own_only() {
     let second = cast
         .server()
         .sql(cast.login(Who::Station), "keyline", &second);
-    assert!(second.unwrap_err().contains("key_claim_after_revocation"));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-<<<<<<< HEAD
-async fn a_serial_stands_on_a_proof_of_the_station_or_on_people() {
-    let cast = Cast::new().await;
-    let mine = format!("'\\x{}'", hex::encode(cast.station.as_bytes()));
-    let nonce_of = |n: u32| {
-        let sql = format!(
-            "SELECT encode(nonce, 'hex') FROM proof WHERE device_id = '\\x{}'",
-            hex::encode(device(n).0.as_bytes())
-        );
-        let found = cast.server().sql("owner", "keyline", &sql).unwrap();
-        format!("'\\x{found}'")
-    };
-    let label = |n: u32, nonce: &str, station: &str| {
-        format!(
-            "INSERT INTO serial_use VALUES ('valve', 'V-1', 1, '\\x{}', 1, NULL, NULL, NULL, {nonce}, {station}, 0)",
-            hex::encode(device(n).0.as_bytes())
-        )
-    };
-    let (own, other) = (nonce_of(1), nonce_of(2));
-    cast.only(&[Who::Station], &label(1, &own, &mine));
-    // Not on the proof of another unit, not another station's unit, not in another's name, not without a proof.
-    cast.only(&[], &label(1, &other, &mine));
-    cast.only(&[], &label(2, &other, &mine));
-    cast.only(&[], &label(2, &own, &mine));
-    cast.only(&[], &label(1, "NULL", "NULL"));
-    // Nor under a pin that is revoked.
-    cast.only(
-        &[],
-        &format!("{}; {}", scrap(1, &mine), label(1, &own, &mine)),
-    );
-    // People label what people entered: an import.
-    let (key, new_device, id) = ("01".repeat(32), "02".repeat(12), "0b".repeat(16));
-    let imported = format!(
-        "INSERT INTO key_claim (fingerprint, device_id, generation, turn, basis, algorithm, public_key, run, rework, claimed_at_ms) \
-         VALUES ('\\x{key}', '\\x{new_device}', 1, 1, 'import', 'p256', '\\x03', '\\x{id}', 0, 0); \
-         INSERT INTO pin VALUES ('\\x{new_device}', 1, 1, NULL, 0, NULL, 0); \
-         INSERT INTO serial_use VALUES ('valve', 'V-1', 1, '\\x{new_device}', 1, NULL, NULL, NULL, NULL, NULL, 0)"
-    );
-    cast.only(&[Who::KeyAdministrator], &imported);
+    assert!(second.unwrap_err().contains("key_claim_generation"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -439,8 +397,6 @@ async fn a_cloud_key_is_entered_with_its_bundle_and_a_station_says_only_what_it_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-=======
->>>>>>> serials
 async fn people_act_in_twos_and_an_alarm_needs_a_conflict() {
     let cast = Cast::new().await;
     let (key, id) = ("01".repeat(32), "0b".repeat(16));
