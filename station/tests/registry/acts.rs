@@ -184,6 +184,7 @@ async fn an_auditor_counts_acts_and_imports_and_pages_through_a_station_s_revoca
                 device_id: device(n),
                 algorithm: AlgorithmName(key.algorithm()),
                 public_key: key.public_key(),
+                serial: None,
                 product: None,
             }
         };

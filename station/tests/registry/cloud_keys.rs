@@ -231,6 +231,7 @@ async fn a_device_carries_what_its_newest_proof_shows(place: Place) {
         device_id: device(9),
         algorithm: AlgorithmName(imported.algorithm()),
         public_key: imported.public_key(),
+        serial: None,
         product: Some("sensor".to_owned()),
     };
     let terms = ImportTerms {
