@@ -69,6 +69,7 @@ fn import(bench: &Bench, import: RunId, devices: &[u32]) {
         device_id: device(*number),
         algorithm: AlgorithmName(Algorithm::P256),
         public_key: cloud_key(),
+        serial: None,
         product: None,
     });
     let terms = ImportTerms {
