@@ -3,7 +3,7 @@
 use keyline_protocol::identity::Platform;
 use keyline_station::link::SimTarget;
 use keyline_station::reconcile::Severity;
-use keyline_station::record::{Change, DeviceIdText, FailureCode, UnitState};
+use keyline_station::record::{Change, DeviceIdText, FailureCode, StationId, UnitState};
 use keyline_station::registry::Revocation;
 use keyline_virtual_unit::sim::{SimOptions, SimUnit};
 
@@ -101,7 +101,8 @@ fn a_key_that_the_registry_will_never_take_sets_its_unit_apart() {
     let device_id = pinned_elsewhere(&held, 3);
     let revoked = held.bench.registry.revoke(Revocation {
         device_id,
-        station: held.bench.station,
+        // The one that pinned it: in its own name this station's log would have to know.
+        station: StationId::generate(),
         operator: "test".to_owned(),
         reason: "returned".to_owned(),
     });
