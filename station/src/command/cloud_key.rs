@@ -2,23 +2,40 @@
 
 use std::collections::HashMap;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use keyline_protocol::identity::LockPolicy;
+use serde::{Deserialize, Serialize};
 
 use super::cloud_key_arguments::CloudKeyCommand;
 use super::lower::absolute;
 use super::read::unknown;
-use super::{CloudKeyUnitsRequest, CommandError, Request};
+use super::{CommandError, Name, Request, export};
 use crate::app::App;
 use crate::clock;
 use crate::error_text::counted;
 use crate::event::{CloudKeyRemedy, CloudKeyUnitView, CloudKeyView, Event, EventSink};
-use crate::export::measure;
+use crate::export::file_digest;
 use crate::journal::JournalReader;
 use crate::operator::Principal;
-use crate::record::{Change, DeviceIdText, StationId};
+use crate::record::{DeviceIdText, StationId};
 use crate::registry::{Carrier, CarrierFilter, CloudKeyVersion, Registry};
+
+/// The units of a product by the cloud key that they carry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloudKeyUnitsRequest {
+    /// The product's name.
+    pub product: Name,
+    /// Only those that carry this version.
+    pub version: Option<u32>,
+    /// Only those that have not shown that they carry the latest version.
+    pub outdated: bool,
+    /// The most that are shown.
+    pub limit: u32,
+    /// A new CSV file for all of them, an absolute path.
+    pub out: Option<PathBuf>,
+}
 
 /// Makes a request of what was typed.
 pub(super) fn lower(command: CloudKeyCommand) -> Result<Request, CommandError> {
@@ -361,14 +378,8 @@ pub(super) async fn write(
         .map_err(|error| failed(error.into_error()))?;
     file.flush().map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
-    let (digest, _) = measure(file.path(), u64::MAX - 1).map_err(failed)?;
-    let handed_out = Change::Exported {
-        digest,
-        filter: filter_words(request),
-        sealed_to: None,
-        operator: principal.operator.clone(),
-    };
-    app.journal().commit(vec![handed_out]).await?;
+    let digest = file_digest(file.path()).map_err(failed)?;
+    export::tell(app, principal, digest, filter_words(request)).await?;
     file.persist_noclobber(out)
         .map_err(|error| failed(error.error))?;
     sink.emit(Event::Notice {

@@ -8,7 +8,7 @@ use keyline_virtual_unit::qemu;
 use super::authority_act::demo_product;
 use super::cloud_key::tell_builds;
 use super::run::serve_while;
-use super::{CommandError, DemoRequest, DemoUnit, chain, log, provision};
+use super::{CommandError, chain, log, provision};
 use crate::app::{self, App, InitOptions};
 use crate::demo;
 use crate::event::{Event, EventSink, Summary};
@@ -17,6 +17,30 @@ use crate::link::AgentImage;
 use crate::operator::{Permission, Token};
 use crate::record::{Change, Order};
 use crate::stop::Stop;
+
+/// Which emulated units a demonstration uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum DemoUnit {
+    /// The real firmware on an emulated nRF51822, reached by probe-rs.
+    Qemu,
+    /// The agent library in this process.
+    Sim,
+}
+
+/// A demonstration on emulated units.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DemoRequest {
+    /// How many units.
+    pub units: u32,
+    /// How many slots side by side.
+    pub slots: u16,
+    /// Which units; `None` for `qemu` where it is installed, else `sim`.
+    pub unit: Option<DemoUnit>,
+    /// The registry's URL; `None` for a database in the home.
+    pub registry: Option<String>,
+    /// The home, made if it isn't there; `None` for a new temporary one that is kept.
+    pub home: Option<PathBuf>,
+}
 
 /// Runs a demonstration. Its home stays, and every other command works on it.
 pub(super) async fn run(

@@ -12,6 +12,7 @@ use crate::export::{
 };
 use crate::journal::JournalReader;
 use crate::operator::Principal;
+use crate::record::Change;
 use crate::seal::{Recipient, open_command};
 use crate::stop::Stop;
 
@@ -165,4 +166,21 @@ fn view(options: &ExportOptions, exported: Exported) -> ExportView {
             .map(|recipient| hex::encode(recipient.fingerprint())),
         open_command: opened_by(options),
     }
+}
+
+/// Says in the log that a file of this digest is handed out; only then may it get its name.
+pub(super) async fn tell(
+    app: &App,
+    principal: &Principal,
+    digest: [u8; 32],
+    filter: String,
+) -> Result<(), CommandError> {
+    let handed_out = Change::Exported {
+        digest,
+        filter,
+        sealed_to: None,
+        operator: principal.operator.clone(),
+    };
+    app.journal().commit(vec![handed_out]).await?;
+    Ok(())
 }

@@ -10,11 +10,11 @@ use super::execute::elapsed_ms;
 use super::fleet_arguments::FleetCommand;
 use super::fleet_sink::{RegistryFleet, keys_of};
 use super::lower::{Action, absolute};
-use super::{CommandError, FleetExportRequest, ImportRequest, Request};
+use super::{CommandError, FleetExportRequest, ImportRequest, Request, export};
 use crate::app::App;
 use crate::event::{Event, EventSink, ImportView, Summary};
 use crate::exit::ExitCode;
-use crate::export::measure;
+use crate::export::file_digest;
 use crate::fleet::{
     FleetError, FleetFormat, ImportCounts, ImportObserver, ImportOptions, ImportOutcome,
     ImportProgress, NoSink, RefusedRow, export_file, import_file,
@@ -209,14 +209,8 @@ pub(super) async fn hand_out(
         path: request.out.clone(),
         source,
     };
-    let (digest, _) = measure(&partial, u64::MAX - 1).map_err(failed)?;
-    let handed_out = Change::Exported {
-        digest,
-        filter,
-        sealed_to: None,
-        operator: principal.operator.clone(),
-    };
-    app.journal().commit(vec![handed_out]).await?;
+    let digest = file_digest(&partial).map_err(failed)?;
+    export::tell(app, principal, digest, filter).await?;
     std::fs::rename(&partial, &request.out).map_err(failed)?;
     sink.emit(Event::Notice {
         message: format!("Wrote {count} keys to {}.", request.out.display()),

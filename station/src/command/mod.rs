@@ -48,12 +48,13 @@ mod witness_arguments;
 
 pub use crate::error_text::chain;
 pub use crate::record::{Name, NameError};
+pub use cloud_key::CloudKeyUnitsRequest;
+pub use demo::{DemoRequest, DemoUnit};
 pub use error::CommandError;
 pub use feasible::InfeasibleProduct;
 pub use log::start as start_log;
 pub use request::{
-    ActDraft, ActOrder, CloudKeyUnitsRequest, DemoRequest, DemoUnit, ExportRequest,
-    FleetExportRequest, ImportRequest, Permit, ProductBundleRequest, ProductDraft,
-    ProvisionRequest, Request,
+    ActDraft, ActOrder, ExportRequest, FleetExportRequest, ImportRequest, Permit,
+    ProductBundleRequest, ProductDraft, ProvisionRequest, Request,
 };
 pub use run::run;

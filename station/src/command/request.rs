@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::CloudKeyUnitsRequest;
 use crate::authority::{ActKind, Possession};
 use crate::cloud_key::{CloudAddress, CloudKey};
 use crate::export::{Filter, Format, Rows};
@@ -401,46 +402,6 @@ pub struct FleetExportRequest {
     pub product: Option<Name>,
     /// Keys that are not in force, too.
     pub all: bool,
-}
-
-/// The units of a product by the cloud key that they carry.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CloudKeyUnitsRequest {
-    /// The product's name.
-    pub product: Name,
-    /// Only those that carry this version.
-    pub version: Option<u32>,
-    /// Only those that have not shown that they carry the latest version.
-    pub outdated: bool,
-    /// The most that are shown.
-    pub limit: u32,
-    /// A new CSV file for all of them, an absolute path.
-    pub out: Option<PathBuf>,
-}
-
-/// Which emulated units a demonstration uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum DemoUnit {
-    /// The real firmware on an emulated nRF51822, reached by probe-rs.
-    Qemu,
-    /// The agent library in this process.
-    Sim,
-}
-
-/// A demonstration on emulated units.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DemoRequest {
-    /// How many units.
-    pub units: u32,
-    /// How many slots side by side.
-    pub slots: u16,
-    /// Which units; `None` for `qemu` where it is installed, else `sim`.
-    pub unit: Option<DemoUnit>,
-    /// The registry's URL; `None` for a database in the home.
-    pub registry: Option<String>,
-    /// The home, made if it isn't there; `None` for a new temporary one that is kept.
-    pub home: Option<PathBuf>,
 }
 
 impl Request {

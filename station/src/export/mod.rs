@@ -68,5 +68,5 @@ pub use manifest::{CHECKPOINT_FILE, MANIFEST_FILE, Manifest, ManifestFile};
 pub use rows::Rows;
 pub use run::{ExportJob, ExportOptions, Exported, clear_leftovers, export};
 pub use unit_row::COLUMNS as UNIT_COLUMNS;
-pub(crate) use verify::measure;
+pub(crate) use verify::file_digest;
 pub use verify::{VerifiedExport, VerifyError, verify};

@@ -207,7 +207,7 @@ fn check_file(directory: &Path, expected: &ManifestFile) -> Result<(), VerifyErr
 }
 
 /// Digest and length of a file; of one that is longer than expected no more than one byte of that is read.
-pub(crate) fn measure(path: &Path, expected: u64) -> io::Result<([u8; 32], u64)> {
+fn measure(path: &Path, expected: u64) -> io::Result<([u8; 32], u64)> {
     let mut file = regular_file::open(path)?.take(expected.saturating_add(1));
     let mut hash = Sha256::new();
     let mut piece = vec![0; PIECE_LENGTH];
@@ -220,6 +220,11 @@ pub(crate) fn measure(path: &Path, expected: u64) -> io::Result<([u8; 32], u64)>
         hash.update(piece.get(..length).unwrap_or_default());
         bytes += length as u64;
     }
+}
+
+/// Digest of a whole file.
+pub(crate) fn file_digest(path: &Path) -> io::Result<[u8; 32]> {
+    measure(path, u64::MAX).map(|(digest, _)| digest)
 }
 
 /// The rows of a data file, counted by a reader of its format.
