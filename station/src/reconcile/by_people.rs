@@ -93,26 +93,54 @@ pub(super) async fn check(
     };
     let (by_people, proofs) = said;
     let mut tell = |place: &str, found: Result<Vec<Finding>, RegistryError>| match found {
-        Ok(found) => findings.extend(found),
-        Err(error) => findings.add(refused(place, &error)),
+        Ok(found) => {
+            findings.extend(found);
+            true
+        }
+        Err(error) => {
+            findings.add(refused(place, &error));
+            false
+        }
     };
-    tell("the registry's acts", acts(registry, by_people).await);
-    tell("the registry's imports", imports(registry, by_people).await);
+    let mut own = Own::default();
+    let acts_read = tell(
+        "the registry's acts",
+        acts(registry, by_people, &mut own).await,
+    );
+    let imports_read = tell(
+        "the registry's imports",
+        imports(registry, by_people, &mut own).await,
+    );
     tell(
         "the registry's products",
         builds(registry, proofs, inputs).await,
     );
-    tell("others", others(registry, by_people).await);
+    // Where this station's own could not be counted, nobody can say how many are others'.
+    if acts_read && imports_read {
+        tell("others", others(registry, by_people, &own).await);
+    }
     let revoked = revocations(log, registry, inputs, snapshot_ms).await?;
     tell("the registry's revocations", revoked);
     Ok(())
 }
 
-async fn acts(registry: &Registry, said: &ByPeople) -> Result<Vec<Finding>, RegistryError> {
+/// What the registry has of this station's own.
+#[derive(Debug, Default)]
+struct Own {
+    acts: u64,
+    imported: u64,
+}
+
+async fn acts(
+    registry: &Registry,
+    said: &ByPeople,
+    own: &mut Own,
+) -> Result<Vec<Finding>, RegistryError> {
     let mut findings = Vec::new();
     for leaf in &said.acts {
         let place = format!("unit {}, act {}", leaf.device_id.0, hex::encode(leaf.act));
         let entered = registry.has_act(leaf.act).await?;
+        own.acts += u64::from(entered);
         let old = registry.by_fingerprint(leaf.old).await?;
         let trusted = old.is_some_and(|pin| pin.is_active());
         let (index, kind, key) = (leaf.index, &leaf.kind, hex::encode(leaf.old));
@@ -157,12 +185,17 @@ async fn new_key(registry: &Registry, leaf: &ActLeaf) -> Result<Option<String>, 
     )))
 }
 
-async fn imports(registry: &Registry, said: &ByPeople) -> Result<Vec<Finding>, RegistryError> {
+async fn imports(
+    registry: &Registry,
+    said: &ByPeople,
+    own: &mut Own,
+) -> Result<Vec<Finding>, RegistryError> {
     let mut imports: Vec<_> = said.imports.iter().collect();
     imports.sort_unstable_by_key(|(_, leaves)| leaves.index);
     let mut findings = Vec::new();
     for (import, leaves) in imports {
         let found = registry.import_count(*import).await?;
+        own.imported += found;
         let place = format!("import {import}, leaf {}", leaves.index);
         let words = counted(found, "key", "keys");
         findings.extend(match leaves.ended {
@@ -220,22 +253,19 @@ async fn builds(
 }
 
 /// What others entered, as far as this role sees it.
-async fn others(registry: &Registry, said: &ByPeople) -> Result<Vec<Finding>, RegistryError> {
-    let mut own = 0;
-    for import in said.imports.keys() {
-        own += registry.import_count(*import).await?;
-    }
-    let imported = registry.all_imports_count().await?.saturating_sub(own);
+async fn others(
+    registry: &Registry,
+    said: &ByPeople,
+    own: &Own,
+) -> Result<Vec<Finding>, RegistryError> {
+    let imported = registry.all_imports_count().await?;
+    let imported = imported.saturating_sub(own.imported);
     // A station sees no acts, and has none.
     let acts = match registry.act_count().await {
         Err(RegistryError::NotAllowed { .. }) if said.acts.is_empty() => 0,
         count => count?,
     };
-    let mut own_acts = 0;
-    for leaf in &said.acts {
-        own_acts += u64::from(registry.has_act(leaf.act).await?);
-    }
-    let acts = acts.saturating_sub(own_acts);
+    let acts = acts.saturating_sub(own.acts);
     if imported + acts == 0 {
         return Ok(Vec::new());
     }
