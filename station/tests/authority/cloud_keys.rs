@@ -42,25 +42,16 @@ fn rotated() -> Factory {
     let factory = Factory::new();
     let first = factory.signed_product("1", &["--lock-policy", "open"]);
     factory.add(&first).good();
-    let order = |name, quantity| {
-        let arguments = [
-            "order",
-            "add",
-            "--name",
-            name,
-            "--product",
-            "sensor",
-            "--quantity",
-            quantity,
-        ];
-        factory.run(&arguments).good();
+    let order = |name, quantity: u32| {
+        factory.station.add_order(name, quantity).good();
+        let count = quantity.to_string();
         factory
-            .run(&["provision", "--order", name, "--count", quantity])
+            .run(&["provision", "--order", name, "--count", &count])
             .good();
     };
-    order("WO-1", "3");
+    order("WO-1", 3);
     factory.add(&factory.signed_product("2", &[])).good();
-    order("WO-2", "2");
+    order("WO-2", 2);
     let other = factory.another_cloud_key("second");
     let second = factory.signed_product("3", &["--cloud-key", &other, "--cloud-key-version", "2"]);
     let added = factory.add(&second).good();
@@ -71,7 +62,7 @@ fn rotated() -> Factory {
         "{}",
         notices(&added)
     );
-    order("WO-3", "1");
+    order("WO-3", 1);
     factory
 }
 

@@ -48,18 +48,7 @@ fn a_described_product_is_signed_by_the_demonstration_s_key() {
     station.add_product("sensor", &[]).refused(2, "refused");
     let sensor = |version| ("product".to_owned(), "sensor".to_owned(), version);
     assert_eq!(bundles(&station), [sensor(1), sensor(2)]);
-    station
-        .run(&[
-            "order",
-            "add",
-            "--name",
-            "WO-1",
-            "--product",
-            "sensor",
-            "--quantity",
-            "1",
-        ])
-        .good();
+    station.add_order("WO-1", 1).good();
     station
         .run(&["provision", "--order", "WO-1", "--count", "1"])
         .good();

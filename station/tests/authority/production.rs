@@ -159,16 +159,7 @@ impl Factory {
     }
 
     pub(crate) fn order(&self, name: &str) -> Ran {
-        self.run(&[
-            "order",
-            "add",
-            "--name",
-            name,
-            "--product",
-            "sensor",
-            "--quantity",
-            "1",
-        ])
+        self.station.add_order(name, 1)
     }
 
     fn live_products(&self) -> Vec<Value> {

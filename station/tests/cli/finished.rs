@@ -3,8 +3,7 @@
 use crate::pty::PtyUnit;
 use crate::station::{Station, ran};
 use crate::support::{
-    add_order, assert_whole, end, link, listed, on_a_line, only_pin, point_slots_at, station_over,
-    unit,
+    assert_whole, end, link, listed, on_a_line, only_pin, point_slots_at, station_over, unit,
 };
 
 fn bench(number: u32) -> (PtyUnit, Station) {
@@ -57,7 +56,7 @@ fn a_finished_unit_says_so_and_keeps_its_pin_and_its_one_history() {
     assert_eq!(output.status.code(), Some(0));
     assert_whole(&station);
     // For another order it is not one of its units.
-    add_order(&station, "WO-2", 5);
+    station.add_order("WO-2", 5).good();
     let other = station.run(&["provision", "--order", "WO-2"]);
     assert_eq!(other.code, 1, "{:?}", other.lines);
     assert_eq!(end(&other)["error"]["code"], "unit-of-another-order");

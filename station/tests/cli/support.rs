@@ -41,24 +41,8 @@ pub(crate) fn station_over(links: &[&str], quantity: u32) -> Station {
     arguments.extend(slots.iter().map(String::as_str));
     station.run(&arguments).good();
     station.add_product("sensor", &[]).good();
-    add_order(&station, "WO-1", quantity);
+    station.add_order("WO-1", quantity).good();
     station
-}
-
-/// Adds an order of the product `sensor`.
-pub(crate) fn add_order(station: &Station, name: &str, quantity: u32) {
-    let quantity = quantity.to_string();
-    let arguments = [
-        "order",
-        "add",
-        "--name",
-        name,
-        "--product",
-        "sensor",
-        "--quantity",
-        &quantity,
-    ];
-    station.run(&arguments).good();
 }
 
 /// Points all slots of a station at this link, as somebody does who edits the configuration.

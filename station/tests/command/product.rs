@@ -166,18 +166,7 @@ fn credentials_are_named_but_never_kept() {
 fn names_are_unique_while_they_live() {
     let station = Station::with_order(5);
     station.add_product("sensor", &[]).refused(2, "refused");
-    station
-        .run(&[
-            "order",
-            "add",
-            "--name",
-            "WO-1",
-            "--product",
-            "sensor",
-            "--quantity",
-            "5",
-        ])
-        .refused(2, "refused");
+    station.add_order("WO-1", 5).refused(2, "refused");
     station
         .run(&[
             "order",
@@ -191,18 +180,7 @@ fn names_are_unique_while_they_live() {
         ])
         .refused(2, "unknown");
     station.run(&["product", "retire", "sensor"]).good();
-    station
-        .run(&[
-            "order",
-            "add",
-            "--name",
-            "WO-2",
-            "--product",
-            "sensor",
-            "--quantity",
-            "5",
-        ])
-        .refused(2, "unknown");
+    station.add_order("WO-2", 5).refused(2, "unknown");
     station.add_product("sensor", &[]).good();
     assert_eq!(
         station

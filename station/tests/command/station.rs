@@ -131,18 +131,14 @@ impl Station {
     /// The product `sensor` and the order `WO-1` for `quantity` units.
     pub(crate) fn order_sensors(&self, quantity: u32) {
         self.add_product("sensor", &[]).good();
+        self.add_order("WO-1", quantity).good();
+    }
+
+    /// An order of the product `sensor` for `quantity` units.
+    pub(crate) fn add_order(&self, name: &str, quantity: u32) -> Ran {
         let quantity = quantity.to_string();
-        self.run(&[
-            "order",
-            "add",
-            "--name",
-            "WO-1",
-            "--product",
-            "sensor",
-            "--quantity",
-            &quantity,
-        ])
-        .good();
+        let order = ["order", "add", "--name", name, "--product", "sensor"];
+        self.run(&[&order[..], &["--quantity", &quantity]].concat())
     }
 
     pub(crate) fn directory(&self) -> &Path {

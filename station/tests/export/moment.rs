@@ -17,17 +17,7 @@ const EXPORTS: usize = 8;
 #[test]
 fn a_running_line_is_exported_as_it_is_at_one_moment() {
     let station = factory();
-    let arguments = [
-        "order",
-        "add",
-        "--name",
-        "WO-9",
-        "--product",
-        "sensor",
-        "--quantity",
-        "1000000",
-    ];
-    station.run(&arguments).good();
+    station.add_order("WO-9", 1_000_000).good();
     let mut line = station
         .command(&[
             "provision",

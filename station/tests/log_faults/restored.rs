@@ -8,7 +8,7 @@ use keyline_station::audit::Checkpoint;
 
 use crate::station::{Ran, Station, keyline, ran};
 use crate::stored::{StoredLog, assert_deep, log_key};
-use crate::support::{add_order, ended, station_over};
+use crate::support::{ended, station_over};
 use crate::witnessed::Witnessed;
 
 /// Copies a home as a backup does.
@@ -204,7 +204,7 @@ fn assert_closed(station: &Station, old: &Path, unit: &str) {
 
 /// The new station builds, and its log says whose place it took.
 fn assert_works(station: &Station) {
-    add_order(station, "WO-2", 10);
+    station.add_order("WO-2", 10).good();
     let built = station
         .run(&["provision", "--order", "WO-2", "--count", "4"])
         .good();
@@ -249,7 +249,7 @@ fn a_home_that_was_put_back_is_known_by_the_registry_alone() {
     let outside = tempfile::tempdir().unwrap();
     let station = station_with_registry(&outside.path().join("registry.sqlite"));
     station.add_product("sensor", &[]).good();
-    add_order(&station, "WO-1", 1_000);
+    station.add_order("WO-1", 1_000).good();
     let (unit, size, lost) = put_back(&station);
     let words = format!("has shown {lost} leaves and now shows {size}");
     assert_only_read(&station, &unit, &words);

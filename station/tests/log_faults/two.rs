@@ -4,7 +4,7 @@ use crate::process::Store;
 use crate::restored::{copy, station_with_registry};
 use crate::station::Station;
 use crate::stored::{assert_deep, log_key};
-use crate::support::{add_order, station_over};
+use crate::support::station_over;
 use crate::witnessed::{Witnessed, require, shown};
 
 fn build(station: &Station, count: &str) {
@@ -36,7 +36,7 @@ fn the_registry_refuses_a_second_station_of_a_name() {
     let registry = outside.path().join("registry.sqlite");
     let first = station_with_registry(&registry);
     first.add_product("sensor", &[]).good();
-    add_order(&first, "WO-1", 100);
+    first.add_order("WO-1", 100).good();
     build(&first, "2");
     let second = station_with_registry(&registry);
     assert_ne!(id(&first), id(&second));
@@ -53,7 +53,7 @@ fn the_registry_refuses_a_copy_of_a_home_on_another_bench() {
     let outside = tempfile::tempdir().unwrap();
     let first = station_with_registry(&outside.path().join("registry.sqlite"));
     first.add_product("sensor", &[]).good();
-    add_order(&first, "WO-1", 100);
+    first.add_order("WO-1", 100).good();
     build(&first, "2");
     let second = Station::bare();
     copy(&first.home(), &second.home());

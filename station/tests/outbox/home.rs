@@ -14,7 +14,7 @@ use keyline_station::stop::Stop;
 use crate::common::Told;
 use crate::held::Stack;
 use crate::station::Station;
-use crate::support::{add_order, edit_config};
+use crate::support::edit_config;
 
 /// A home with one simulated slot and the order `WO-1` of the product `sensor`, whose line holds; `more` goes to `init`.
 pub(crate) fn holding_home(more: &[&str]) -> Station {
@@ -23,7 +23,7 @@ pub(crate) fn holding_home(more: &[&str]) -> Station {
     station.run(&arguments).good();
     let hold = ["--when-registry-unreachable", "hold"];
     station.add_product("sensor", &hold).good();
-    add_order(&station, "WO-1", 100_000);
+    station.add_order("WO-1", 100_000).good();
     station
 }
 

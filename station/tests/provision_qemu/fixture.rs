@@ -107,17 +107,7 @@ pub(crate) fn station_for(unit: &Unit, key_policy: &str) -> Station {
     station
         .add_product("sensor", &["--key-policy", key_policy])
         .good();
-    let order = [
-        "order",
-        "add",
-        "--name",
-        "WO-1",
-        "--product",
-        "sensor",
-        "--quantity",
-        "5",
-    ];
-    station.run(&order).good();
+    station.add_order("WO-1", 5).good();
     station
 }
 
