@@ -162,7 +162,7 @@ impl<'a> Wanted<'a> {
         let latest = versions
             .last()
             .cloned()
-            .ok_or_else(|| unknown("cloud key of product", &product))?;
+            .ok_or_else(|| unknown("cloud key", &format!("any version of product {product}")))?;
         let filter = match (request.version, request.outdated) {
             (Some(number), _) => {
                 let version = versions.iter().find(|key| key.version == number);

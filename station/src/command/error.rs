@@ -224,6 +224,7 @@ fn named_by(noun: &str) -> String {
         "unit" | "pin" => format!("the device id or serial of a {noun}"),
         "key" => "the key id, label or file of a key in the configuration".to_owned(),
         "order" => "an order's name or id".to_owned(),
+        "cloud key" => "a cloud key that the registry knows".to_owned(),
         noun => format!("a {noun}'s name or id"),
     }
 }
@@ -356,6 +357,7 @@ impl CommandError {
                     "Look at what there is: `keyline audit key list`. A new key first gets an [[audit.key]] in config.toml."
                 }
                 "order" => "Look at what there is: `keyline order list`.",
+                "cloud key" => "Look at what there is: `keyline cloud-key list`.",
                 _ => "Look at what there is: `keyline unit list`.",
             },
             Self::Ambiguous { .. } => "Find the device id with `keyline unit list`.",

@@ -111,11 +111,12 @@ fn versions_are_listed_with_the_units_that_carry_them() {
     );
     let unknown = ["cloud-key", "units", "--product", "gateway", "--outdated"];
     let refused = factory.run(&unknown).refused(2, "unknown");
-    assert!(
-        refused.error_message().contains("gateway"),
-        "{}",
-        refused.error_message()
+    assert_eq!(
+        refused.error_message(),
+        "expected a cloud key that the registry knows, found no cloud key \"any version of product gateway\""
     );
+    let next = refused.all("error")[0]["error"]["next"].to_string();
+    assert!(next.contains(" cloud-key list"), "{next}");
     let unknown = [
         "cloud-key",
         "units",
